@@ -1,0 +1,53 @@
+import { z } from 'zod'
+
+// What the judge reads: counters as they were scraped, look by look. `weir judge --history FILE` takes the same.
+
+const counter = z.number().nullable() // null: the scrape said NaN
+
+const series = z.strictObject({
+  /** Which process counted: a gateway's instance. A series is (id, variant). */
+  id: z.string(),
+  variant: z.string(),
+  /** Cumulative, of kind="split" only. */
+  requests: counter,
+  failures: counter,
+  clientErrors: counter.optional(),
+  /** Cumulative histogram of durations: [upper bound in seconds or "+Inf", requests at or below it]. */
+  buckets: z.array(z.tuple([z.union([z.number(), z.literal('+Inf')]), counter])).optional(),
+})
+
+export const look = z.strictObject({
+  /** Seconds, from any origin; only differences and whole minutes count. */
+  t: z.number(),
+  /** Hundredths of a percent per variant, as in force when the counters were read. */
+  weights: z.record(z.string(), z.int().min(0).max(10_000)),
+  series: z.array(series),
+})
+
+export const history = z.strictObject({
+  settleSeconds: z.number().min(0).optional(),
+  intervalSeconds: z.number().positive().optional(),
+  deadlineSeconds: z.number().positive().optional(),
+  looks: z.array(look),
+})
+
+export type Series = z.infer<typeof series>
+export type Look = z.infer<typeof look>
+export type History = z.infer<typeof history>
+
+/** One decision of the judge, the line that `weir judge` prints. */
+export interface Decision {
+  readonly t: number
+  readonly action: 'hold' | 'advance' | 'withdraw'
+  /** Combined e-value against "the candidate is no worse", finite, at most 1e300. */
+  readonly e: number
+  /** 1/alpha: the candidate is withdrawn at the first e at or above it. */
+  readonly threshold: number
+  readonly cause: 'failure' | 'client_error' | 'latency' | 'absolute' | null
+  /** Largest upper bound on the gating metrics' excess (candidate minus stable), a fraction; 1 is unknown. */
+  readonly u: number
+  /** Requests in usable blocks so far. */
+  readonly exposure: { readonly stable: number; readonly candidate: number }
+  /** One sentence for the operator. */
+  readonly reason: string
+}

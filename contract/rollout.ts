@@ -1,0 +1,107 @@
+import { z } from 'zod'
+import { durationMs, percent, percentagePoints } from './units.ts'
+
+// A rollout as people write it (YAML or JSON) and as the controller reports it.
+
+const setWeight = z.strictObject({ setWeight: percent })
+const pause = z.strictObject({ pause: z.strictObject({ duration: durationMs.optional() }) })
+const ramp = z.strictObject({
+  ramp: z.strictObject({ riskBudget: percentagePoints.optional(), to: percent.default(95) }),
+})
+const mirror = z.strictObject({ mirror: z.strictObject({ percent }) })
+const approval = z.strictObject({ approval: z.strictObject({}) })
+
+export const step = z.union([setWeight, pause, ramp, mirror, approval])
+export type Step = z.infer<typeof step>
+
+const canary = z.strictObject({ steps: z.array(step).min(1).max(50) })
+
+export const DEFAULT_STEPS: readonly Step[] = [{ setWeight: 10 }, { ramp: { riskBudget: 0.01, to: 95 } }]
+
+const ratio = z.number().min(1).max(10)
+
+export const analysis = z.strictObject({
+  /** The chance, over all looks of the rollout, that a healthy candidate is withdrawn. */
+  alpha: z.number().gt(0).max(0.2).default(0.01),
+  /** Time between looks. */
+  interval: durationMs.default(5000),
+  /** How long after a weight change counts are left aside; by default the request time-out plus one interval. */
+  settle: durationMs.optional(),
+  /** Share of all users who may see the excess, unless the ramp step names its own. */
+  riskBudget: percentagePoints.default(0.01),
+  /** "evidence": a pause waits for time and evidence; "time": for the clock and `minRequests` alone. */
+  advance: z.enum(['evidence', 'time']).default('evidence'),
+  minRequests: z.int().min(1).default(50),
+  successRate: z
+    .strictObject({ atLeast: z.number().gt(0).lt(1).optional(), toleranceRatio: ratio.default(1.1) })
+    .optional(),
+  latency: z
+    .strictObject({
+      quantile: z.number().gt(0).lt(1).default(0.95),
+      atMostMs: z.number().positive().optional(),
+      toleranceRatio: ratio.default(1.1),
+    })
+    .optional(),
+})
+export type Analysis = z.infer<typeof analysis>
+
+const deadline = z.strictObject({
+  after: durationMs.default(7_200_000),
+  do: z.enum(['rollback', 'pause']).default('rollback'),
+})
+
+const name = z
+  .string()
+  .regex(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/, 'must be lower-case letters, digits and hyphens')
+
+/** How a part of the candidate's answers fails or is slowed, for rehearsals. */
+export const drill = z.strictObject({
+  failRate: z.number().min(0).max(1).default(0),
+  delayMs: z.number().min(0).max(60_000).default(0),
+  /** Requests answered normally before the drill begins. */
+  after: z.int().min(0).default(0),
+  statusCode: z.int().min(400).max(599).default(500),
+})
+export type Drill = z.infer<typeof drill>
+
+export const rolloutSpec = z.strictObject({
+  route: z.string(),
+  modelVersion: z.string(),
+  strategy: z
+    .strictObject({ canary: canary.default({ steps: [...DEFAULT_STEPS] }) })
+    .default({ canary: { steps: [...DEFAULT_STEPS] } }),
+  analysis: analysis.prefault({}),
+  onDeadline: deadline.prefault({}),
+  drill: drill.optional(),
+})
+export type RolloutSpec = z.infer<typeof rolloutSpec>
+
+export const rolloutFile = z.strictObject({
+  apiVersion: z.literal('weir.dev/v1alpha1'),
+  kind: z.literal('Rollout'),
+  metadata: z.strictObject({ name }),
+  spec: rolloutSpec,
+})
+export type RolloutFile = z.infer<typeof rolloutFile>
+
+export const PHASES = [
+  'Pending',
+  'Progressing',
+  'Paused',
+  'Promoting',
+  'Promoted',
+  'RollingBack',
+  'RolledBack',
+  'Aborted',
+  'Superseded',
+  'Failed',
+] as const
+export type Phase = (typeof PHASES)[number]
+
+export const TERMINAL_PHASES: ReadonlySet<Phase> = new Set([
+  'Promoted',
+  'RolledBack',
+  'Aborted',
+  'Superseded',
+  'Failed',
+])

@@ -1,0 +1,108 @@
+import { randomUUID } from 'node:crypto'
+import type { Socket } from 'node:net'
+import Fastify, {
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+} from 'fastify'
+import {
+  hasZodFastifySchemaValidationErrors,
+  serializerCompiler,
+  validatorCompiler,
+} from 'fastify-type-provider-zod'
+import { errorBody } from './errors.ts'
+import type { Log } from './log.ts'
+
+export interface HttpServerOptions {
+  readonly log: Log
+  readonly bodyLimitBytes: number
+  /** The whole request, headers and body, must arrive within this time (slowloris cut-off). */
+  readonly requestTimeoutMs?: number
+  readonly headersTimeoutMs?: number
+}
+
+/**
+ * A Fastify server with what every listener of ours needs: limits, request ids, and one error shape for everything that
+ * goes wrong, also for what Node's parser rejects. zod schemas validate and serialise.
+ */
+export function createHttpServer(options: HttpServerOptions): FastifyInstance {
+  const { log, bodyLimitBytes, requestTimeoutMs = 30_000, headersTimeoutMs = 10_000 } = options
+  const app = Fastify({
+    loggerInstance: log,
+    disableRequestLogging: true,
+    bodyLimit: bodyLimitBytes,
+    requestTimeout: requestTimeoutMs,
+    routerOptions: { maxParamLength: 500 },
+    forceCloseConnections: 'idle',
+    genReqId: request => headerValue(request.headers['x-request-id']) ?? randomUUID(),
+    clientErrorHandler: answerUnparsable,
+    http: { headersTimeout: headersTimeoutMs, connectionsCheckingInterval: 1000, keepAliveTimeout: 65_000 },
+  }) as unknown as FastifyInstance
+  app.setValidatorCompiler(validatorCompiler)
+  app.setSerializerCompiler(serializerCompiler)
+  app.setErrorHandler(answerError)
+  app.setNotFoundHandler(async (request, reply) =>
+    reply.code(404).send(
+      errorBody('not_found', `${request.method} ${pathOf(request)} is not served here`, {
+        requestId: request.id,
+      }),
+    ),
+  )
+  app.addHook('onSend', async (request, reply) => void reply.header('x-request-id', request.id))
+  return app
+}
+
+const FASTIFY_CODES: Readonly<Record<string, string>> = {
+  FST_ERR_CTP_BODY_TOO_LARGE: 'body_too_large',
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'unsupported_media_type',
+  FST_ERR_CTP_INVALID_JSON_BODY: 'invalid_json',
+  FST_ERR_CTP_EMPTY_JSON_BODY: 'invalid_json',
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'bad_request',
+}
+
+function answerError(
+  error: FastifyError & { details?: unknown; retryAfterSeconds?: number },
+  request: FastifyRequest,
+  reply: FastifyReply,
+) {
+  const requestId = request.id
+  if (hasZodFastifySchemaValidationErrors(error)) {
+    const message = error.validation
+      .map(finding => `${finding.instancePath.slice(1).replaceAll('/', '.')} ${finding.message}`.trim())
+      .join('; ')
+    return reply.code(400).send(errorBody('bad_request', message, { requestId }))
+  }
+  const status = error.statusCode ?? 500
+  if (status >= 500) request.log.error({ err: error, request_id: requestId }, 'request failed')
+  if (error.retryAfterSeconds !== undefined) reply.header('retry-after', Math.ceil(error.retryAfterSeconds))
+  const code =
+    FASTIFY_CODES[error.code] ??
+    (/^[a-z_]+$/.test(error.code ?? '') ? error.code : status >= 500 ? 'internal' : 'bad_request')
+  const message =
+    code === 'internal' ? 'something went wrong here; the log of this process has the details' : error.message
+  return reply.code(status).send(errorBody(code, message, { requestId, details: error.details }))
+}
+
+/** Answers what is not HTTP, or over the header limit, or too slow, before there is a request to reply to. */
+function answerUnparsable(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (!socket.writable) return socket.destroy() as unknown as void
+  const [status, code] = UNPARSABLE[error.code ?? ''] ?? ['400 Bad Request', 'bad_request']
+  const body = JSON.stringify(errorBody(code, `the request could not be read (${error.code ?? 'unknown'})`))
+  socket.end(
+    `HTTP/1.1 ${status}\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+  )
+}
+
+const UNPARSABLE: Readonly<Record<string, readonly [string, string]>> = {
+  HPE_HEADER_OVERFLOW: ['431 Request Header Fields Too Large', 'headers_too_large'],
+  ERR_HTTP_REQUEST_TIMEOUT: ['408 Request Timeout', 'request_timeout'],
+}
+
+function headerValue(value: string | string[] | undefined): string | undefined {
+  return typeof value === 'string' && /^[\w.:-]{1,128}$/.test(value) ? value : undefined
+}
+
+function pathOf(request: FastifyRequest): string {
+  return request.url.split('?')[0] ?? request.url
+}
