@@ -1,0 +1,17 @@
+import type { Look } from '../../contract/history.ts'
+
+/** Where counts come from: the gateways' own /metrics, or a Prometheus server. */
+export interface Evidence {
+  /** Counters of a route's variants now. Never rejects: a source that cannot be read is "no-data", and holds. */
+  look(route: string): Promise<EvidenceResult>
+}
+
+export type EvidenceResult =
+  | {
+      readonly kind: 'look'
+      /** The weights are the controller's to add: those in force when the counters were read. */
+      readonly look: Omit<Look, 'weights'>
+      /** What was left out and why, such as one replica of three that did not answer. */
+      readonly warnings: readonly string[]
+    }
+  | { readonly kind: 'no-data'; readonly reason: string }

@@ -1,0 +1,61 @@
+import type { Look } from '../../contract/history.ts'
+import type { Block } from '../evidence/blocks.ts'
+import { createBound } from './bound.ts'
+import { failuresOf, slowOf } from './metric-block.ts'
+import type { JudgeOptions } from './options.ts'
+
+/** Upper bounds on the candidate's excess, fractions; 1 is unknown. Latency: the share slower than `atMostMs`. */
+export interface Bounds {
+  readonly failure: number
+  readonly latency?: number
+}
+
+export interface Gate {
+  /** Hears of every look, also those without counts: a new weight begins its own count of requests. */
+  enter(look: Look): void
+  step(block: Block): void
+  bounds(): Bounds
+  /** The largest bound. */
+  upper(): number
+  /** Candidate requests in usable blocks at the present weights. */
+  requestsAtWeight(): number
+  allows(budget: number): boolean
+}
+
+/**
+ * What must be ruled out before the candidate gets more traffic. Every gating metric must be within the budget: that is
+ * an intersection-union test, so no level is split over metrics or steps.
+ */
+export function createGate(options: JudgeOptions): Gate {
+  const failure = createBound()
+  const latency = options.latencyObjective && createBound()
+  let candidateWeight: number | undefined
+  let requestsAtWeight = 0
+
+  function bounds(): Bounds {
+    return { failure: failure.upper(), ...(latency && { latency: latency.upper() }) }
+  }
+  function upper(): number {
+    return Math.max(failure.upper(), latency?.upper() ?? -1)
+  }
+
+  return {
+    enter({ weights }) {
+      const weight = weights['candidate'] ?? 0
+      if (weight !== candidateWeight) requestsAtWeight = 0
+      candidateWeight = weight
+    },
+    step(block) {
+      requestsAtWeight += block.candidate.requests
+      const failures = failuresOf(block)
+      if (failures) failure.step(failures)
+      const slow = options.latencyObjective && slowOf(block, options.latencyObjective.atMostSeconds)
+      if (slow) latency?.step(slow)
+    },
+    bounds,
+    upper,
+    requestsAtWeight: () => requestsAtWeight,
+    allows: budget =>
+      options.advance === 'time' ? requestsAtWeight >= options.minRequests : upper() <= budget,
+  }
+}

@@ -1,0 +1,102 @@
+import type { Decision, History, Look } from '../../contract/history.ts'
+import type { RolloutSpec } from '../../contract/rollout.ts'
+import { createBlocks, type BlockOutcome } from '../evidence/blocks.ts'
+import { createGate, type Bounds } from './gate.ts'
+import { budgetFor, ladderOf, rungAbove } from './ladder.ts'
+import type { JudgeOptions, JudgeTiming, LatencyObjective } from './options.ts'
+import { explain } from './reason.ts'
+import { createVerdict } from './verdict.ts'
+
+/** What the controller knows beside the counts. */
+export interface LookContext {
+  /** Reasons to hold that come from elsewhere: sample-ratio mismatch, drift, a custom metric's error. */
+  readonly holds?: readonly string[]
+}
+
+export interface Judge {
+  /** Takes the next look and decides. Deterministic: replaying the looks of a rollout gives its decisions again. */
+  step(look: Look, context?: LookContext): Decision
+  /** Upper bounds on the candidate's excess per gating metric, fractions; 1 is unknown. */
+  bounds(): Bounds
+  /** The last look ended a block that counts. */
+  endedBlock(): boolean
+  /** The last look ended a block that counts, and the evidence allows the candidate this weight. */
+  allows(weightPercent: number, riskBudget: number): boolean
+}
+
+/** Decides from counts, look by look, whether a candidate is withdrawn, held or advanced. Pure: no clock, no I/O. */
+export function createJudge(options: JudgeOptions): Judge {
+  const blocks = createBlocks(options)
+  const verdict = createVerdict(options)
+  const gate = createGate(options)
+  let outcome: BlockOutcome = { kind: 'none', why: 'first' }
+  let held = false
+
+  const allowsBudget = (budget: number) =>
+    outcome.kind === 'block' && !held && verdict.cause() === null && gate.allows(budget)
+
+  function decide(look: Look, holds: readonly string[]): Decision {
+    const rung = rungAbove(options.ladder, (look.weights['candidate'] ?? 0) / 100)
+    const cause = verdict.cause()
+    const advance = rung !== undefined && allowsBudget(rung.budget)
+    const action = cause === null ? (advance ? 'advance' : 'hold') : 'withdraw'
+    const decision = { t: look.t, action, cause, u: gate.upper(), ...verdict.figures() } as const
+    return { ...decision, reason: explain({ decision, outcome, rung, holds, gate, options, verdict }) }
+  }
+
+  return {
+    step(look, { holds = [] } = {}) {
+      outcome = blocks(look)
+      held = holds.length > 0
+      gate.enter(look)
+      if (outcome.kind === 'block') {
+        verdict.step(outcome.block)
+        gate.step(outcome.block)
+      }
+      return decide(look, holds)
+    },
+    bounds: gate.bounds,
+    endedBlock: () => outcome.kind === 'block',
+    allows: (weightPercent, riskBudget) => allowsBudget(budgetFor(weightPercent, riskBudget)),
+  }
+}
+
+/** The decisions of a recorded history. */
+export function replay(history: History, options: JudgeOptions): Decision[] {
+  const judge = createJudge(options)
+  return history.looks.map(look => judge.step(look))
+}
+
+/** The gateway's default for one attempt: requests sent before a weight change may complete this much later. */
+const REQUEST_TIMEOUT_SECONDS = 10
+const DEFAULT_TOLERANCE_RATIO = 1.1
+
+/** What a rollout's file promises, with what its history or its controller knows better. */
+export function judgeOptions(spec: RolloutSpec, timing: JudgeTiming = {}): JudgeOptions {
+  const { analysis, onDeadline, strategy } = spec
+  const intervalSeconds = timing.intervalSeconds ?? analysis.interval / 1000
+  const deadlineSeconds = timing.deadlineSeconds ?? onDeadline.after / 1000
+  return {
+    alpha: analysis.alpha,
+    settleSeconds: timing.settleSeconds ?? settleOf(analysis.settle, intervalSeconds),
+    maxPolls: Math.max(1, deadlineSeconds / intervalSeconds),
+    failureToleranceRatio: analysis.successRate?.toleranceRatio ?? DEFAULT_TOLERANCE_RATIO,
+    latencyToleranceRatio: analysis.latency?.toleranceRatio ?? DEFAULT_TOLERANCE_RATIO,
+    successAtLeast: analysis.successRate?.atLeast,
+    latencyObjective: objectiveOf(analysis.latency),
+    ladder: ladderOf(strategy.canary.steps, analysis.riskBudget),
+    riskBudget: analysis.riskBudget,
+    advance: analysis.advance,
+    minRequests: analysis.minRequests,
+    comparator: timing.comparator ?? 'stable',
+  }
+}
+
+function settleOf(settleMs: number | undefined, intervalSeconds: number): number {
+  return settleMs === undefined ? REQUEST_TIMEOUT_SECONDS + intervalSeconds : settleMs / 1000
+}
+
+function objectiveOf(latency: RolloutSpec['analysis']['latency']): LatencyObjective | undefined {
+  if (latency?.atMostMs === undefined) return undefined
+  return { quantile: latency.quantile, atMostSeconds: latency.atMostMs / 1000 }
+}

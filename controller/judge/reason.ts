@@ -1,0 +1,80 @@
+import type { Decision } from '../../contract/history.ts'
+import type { BlockOutcome } from '../evidence/blocks.ts'
+import type { Gate } from './gate.ts'
+import type { Rung } from './ladder.ts'
+import type { JudgeOptions } from './options.ts'
+import type { Verdict } from './verdict.ts'
+
+export interface Reasons {
+  readonly decision: Omit<Decision, 'reason'>
+  readonly outcome: BlockOutcome
+  /** The weight to come and what it needs. */
+  readonly rung: Rung | undefined
+  /** Reasons to hold from elsewhere. */
+  readonly holds: readonly string[]
+  readonly gate: Gate
+  readonly verdict: Verdict
+  readonly options: JudgeOptions
+}
+
+/** One sentence for the operator about a decision. */
+export function explain(reasons: Reasons): string {
+  const { decision, verdict } = reasons
+  switch (decision.action) {
+    case 'withdraw':
+      return withdrawal(reasons)
+    case 'advance':
+      return advancement(reasons)
+    case 'hold':
+      return `holding: ${whyHold(reasons)}${verdict.isCoarse() ? COARSE : ''}`
+  }
+}
+
+const COARSE = '; latency buckets are more than 1.25 apart, so no latency tolerance applies'
+
+const HARMS = {
+  failure: 'the candidate fails more often than stable',
+  client_error: 'the candidate refuses more requests than stable',
+  latency: 'the candidate is slower than stable',
+  absolute: 'the candidate misses its objective and is worse than stable',
+} as const
+
+function withdrawal({ decision, verdict }: Reasons): string {
+  const harm = decision.cause === null ? '' : HARMS[decision.cause]
+  const { e, threshold, exposure } = decision
+  const evidence = `e ${toShort(e)}, threshold ${toShort(threshold)}`
+  const coarse = verdict.isCoarse() && decision.cause === 'latency' ? COARSE : ''
+  return `withdrawn: ${harm} (${evidence}, after ${exposure.candidate} candidate requests)${coarse}`
+}
+
+function advancement({ decision, rung, gate, options }: Reasons): string {
+  if (options.advance === 'time')
+    return `${gate.requestsAtWeight()} candidate requests at this weight, at least ${options.minRequests} needed`
+  return `excess at most ${toPoints(decision.u)}, within the ${toPoints(rung?.budget ?? 0)} allowed at ${rung?.weightPercent} %`
+}
+
+function whyHold({ outcome, holds, rung, gate, options, decision }: Reasons): string {
+  if (outcome.kind === 'none') return WITHOUT_BLOCK[outcome.why]
+  if (holds.length > 0) return holds.join('; ')
+  if (!rung) return 'the candidate has all traffic, so there is nothing to compare it with'
+  if (options.advance === 'time')
+    return `${gate.requestsAtWeight()} of ${options.minRequests} candidate requests at this weight`
+  const bound =
+    decision.u >= 1 ? 'no bound on the excess yet' : `excess of ${toPoints(decision.u)} not ruled out`
+  return `${bound}, ${toPoints(rung.budget)} allowed at ${rung.weightPercent} %`
+}
+
+const WITHOUT_BLOCK = {
+  first: 'first look, counting from here',
+  'no-data': 'no data for both variants',
+  settling: 'the weights changed, requests sent before still complete',
+  'no-requests': 'one of the variants handled no request since the last look',
+} as const
+
+function toPoints(fraction: number): string {
+  return `${(fraction * 100).toPrecision(3)} pp`
+}
+
+function toShort(value: number): string {
+  return value >= 1e6 ? value.toExponential(1) : String(Number(value.toPrecision(3)))
+}

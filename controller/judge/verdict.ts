@@ -1,0 +1,128 @@
+import type { Decision } from '../../contract/history.ts'
+import type { Block } from '../evidence/blocks.ts'
+import { createAbsolute, type Absolute } from './absolute.ts'
+import { logMean, logSum } from './e-value.ts'
+import { createHarm } from './harm.ts'
+import { createLatency } from './latency.ts'
+import { clientErrorsOf, failuresOf, slowOf } from './metric-block.ts'
+import type { JudgeOptions } from './options.ts'
+
+export type Cause = NonNullable<Decision['cause']>
+
+/** What each kind of harm counts in the whole. They add to 1, so the whole is an e-value: Wang, arXiv 2409.19888. */
+export const SHARES: Readonly<Record<Cause, number>> = {
+  failure: 0.45,
+  client_error: 0.1,
+  latency: 0.35,
+  absolute: 0.1,
+}
+
+/** JSON has no infinity. */
+const MAX_E = 1e300
+
+export interface Verdict {
+  step(block: Block): void
+  /** Why the candidate is withdrawn, null while it is not. It stays what it was at the first e at the threshold. */
+  cause(): Cause | null
+  figures(): Pick<Decision, 'e' | 'threshold' | 'exposure'>
+  /** Latency bounds are too far apart for the tolerance to apply. */
+  isCoarse(): boolean
+}
+
+/** The combined e-value against "the candidate is no worse", and whether it ever reached 1/alpha. */
+export function createVerdict(options: JudgeOptions): Verdict {
+  const threshold = 1 / options.alpha
+  const parts = createParts(options)
+  let exposure = { stable: 0, candidate: 0 }
+  let e = 1
+  let cause: Cause | null = null
+
+  return {
+    step(block) {
+      exposure = {
+        stable: exposure.stable + block.comparator.requests,
+        candidate: exposure.candidate + block.candidate.requests,
+      }
+      parts.step(block)
+      const weighted = parts.weighted()
+      const logWhole = logSum(weighted.map(part => part.log))
+      e = Math.min(MAX_E, Math.exp(logWhole))
+      if (cause === null && logWhole >= Math.log(threshold)) cause = largest(weighted)
+    },
+    cause: () => cause,
+    figures: () => ({ e, threshold, exposure }),
+    isCoarse: parts.isCoarse,
+  }
+}
+
+interface WeightedPart {
+  readonly cause: Cause
+  readonly log: number
+}
+
+function largest(parts: readonly WeightedPart[]): Cause | null {
+  return parts.toSorted((a, b) => b.log - a.log)[0]?.cause ?? null
+}
+
+/** The four kinds of harm. A part without data is 1. */
+function createParts(options: JudgeOptions) {
+  const { failureToleranceRatio, latencyToleranceRatio, maxPolls } = options
+  const failure = createHarm({ toleranceRatio: failureToleranceRatio, maxPolls })
+  const clientError = createHarm({ toleranceRatio: failureToleranceRatio, maxPolls })
+  const latency = createLatency({ toleranceRatio: latencyToleranceRatio, maxPolls })
+  const objectives = createObjectives(options)
+
+  function logOf(cause: Cause): number {
+    switch (cause) {
+      case 'failure':
+        return failure.logValue()
+      case 'client_error':
+        return clientError.logValue()
+      case 'latency':
+        return latency.logValue()
+      case 'absolute':
+        return objectives.logValue({ failure: failure.logValue(), latency: latency.logValue() })
+    }
+  }
+
+  return {
+    step(block: Block) {
+      const failures = failuresOf(block)
+      if (failures) failure.step(failures)
+      const clientErrors = clientErrorsOf(block)
+      if (clientErrors) clientError.step(clientErrors)
+      latency.step(block)
+      objectives.step(block)
+    },
+    weighted: (): readonly WeightedPart[] =>
+      CAUSES.map(cause => ({ cause, log: Math.log(SHARES[cause]) + logOf(cause) })),
+    isCoarse: latency.isCoarse,
+  }
+}
+
+const CAUSES: readonly Cause[] = ['failure', 'client_error', 'latency', 'absolute']
+
+/**
+ * Absolute objectives. Each counts no more than its relative process, because what is refuted must be "meets the
+ * objective or is no worse than stable": otherwise an outage that both share withdraws a healthy candidate.
+ */
+function createObjectives({ successAtLeast, latencyObjective }: JudgeOptions) {
+  const failure: Absolute | undefined =
+    successAtLeast === undefined ? undefined : createAbsolute(1 - successAtLeast)
+  const latency = latencyObjective && createAbsolute(1 - latencyObjective.quantile)
+  return {
+    step(block: Block) {
+      const failures = failuresOf(block)
+      if (failures) failure?.step(failures.counts.xc, failures.counts.nc)
+      const slow = latencyObjective && slowOf(block, latencyObjective.atMostSeconds)
+      if (slow) latency?.step(slow.counts.xc, slow.counts.nc)
+    },
+    logValue(relative: { readonly failure: number; readonly latency: number }): number {
+      const given = [
+        ...(failure ? [Math.min(failure.logValue(), relative.failure)] : []),
+        ...(latency ? [Math.min(latency.logValue(), relative.latency)] : []),
+      ]
+      return given.length === 0 ? 0 : logMean(given)
+    },
+  }
+}
