@@ -1,0 +1,43 @@
+import { userInfo } from 'node:os'
+import type { Command } from 'commander'
+import { createControllerClient, type ControllerClient } from '../client/controller.ts'
+import { createGatewayClient, type GatewayClient } from '../client/gateway.ts'
+
+/** Options that every verb has which talks to a running Weir. */
+export interface ConnectOptions {
+  readonly gateway: string
+  readonly controller: string
+  readonly json: boolean
+}
+
+export function withConnection(command: Command): Command {
+  return command
+    .option(
+      '--gateway <url>',
+      'operator API of the gateway',
+      process.env['WEIR_GATEWAY'] ?? 'http://127.0.0.1:8081',
+    )
+    .option(
+      '--controller <url>',
+      'API of the controller',
+      process.env['WEIR_CONTROLLER'] ?? 'http://127.0.0.1:8090',
+    )
+    .option('--json', 'print JSON', false)
+}
+
+export function connectGateway({ gateway }: ConnectOptions): GatewayClient {
+  return createGatewayClient({ baseUrl: gateway })
+}
+
+/** What the operator does is recorded under the name of the system's user. */
+export function connectController({ controller }: ConnectOptions): ControllerClient {
+  return createControllerClient({ baseUrl: controller, actor: userInfo().username })
+}
+
+export function print(text: string): void {
+  process.stdout.write(`${text}\n`)
+}
+
+export function printJson(value: unknown): void {
+  print(JSON.stringify(value, null, 2))
+}

@@ -1,0 +1,35 @@
+import type { Rollout } from '../../client/controller.ts'
+
+/** One line on where a rollout stands. */
+export function rolloutLine(rollout: Rollout): string {
+  const { name, phase, cause, weight, message, step } = rollout
+  const place =
+    phase === 'Progressing' || phase === 'Paused'
+      ? ` step ${Math.min(step.index + 1, step.of)}/${step.of} ${step.name}`
+      : ''
+  const why = cause === null ? '' : ` (${cause})`
+  return `${name}  ${phase}${why}${place}  candidate ${weight} %  ${message}`
+}
+
+/** Everything that an operator wants to know of one rollout. */
+export function describeRollout(rollout: Rollout): string {
+  const { versions, decision, startedAt, endedAt, withdrawMs } = rollout
+  const lines = [
+    rolloutLine(rollout),
+    `  ${versions.model} on route ${rollout.route}: version ${versions.stable.version} → ${versions.candidate.version}`,
+    `  started ${startedAt}${endedAt === null ? '' : `, ended ${endedAt}`}`,
+  ]
+  if (withdrawMs !== null) lines.push(`  traffic was off the candidate ${withdrawMs} ms after the decision`)
+  if (decision !== null) {
+    lines.push(
+      `  evidence of harm ${formatEvidence(decision.e)} of ${decision.threshold} that withdraw it`,
+      `  excess over stable at most ${(decision.u * 100).toFixed(2)} percentage points (95 % confidence)`,
+      `  judged on ${decision.exposure.candidate} candidate and ${decision.exposure.stable} stable requests`,
+    )
+  }
+  return lines.join('\n')
+}
+
+export function formatEvidence(e: number): string {
+  return e >= 1e6 ? e.toExponential(1) : e >= 100 ? e.toFixed(0) : e.toFixed(2)
+}

@@ -1,0 +1,86 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { closeSync, openSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+
+export interface ChildOptions {
+  readonly name: string
+  /** Path of the program inside the project. */
+  readonly program: string
+  readonly args: readonly string[]
+  readonly logFile: string
+  readonly env?: Readonly<Record<string, string>>
+  readonly onRestart: (message: string) => void
+  /** It ended too often in a row: there is no point in going on. */
+  readonly onGiveUp: (message: string) => void
+}
+
+export interface SupervisedChild {
+  stop(): Promise<void>
+}
+
+const MAX_RESTARTS = 5
+/** A child that ran this long has started well; earlier deaths are forgotten. */
+const STEADY_MS = 60_000
+const STOP_LIMIT_MS = 30_000
+
+/**
+ * Keeps one of our programs running. It gets a process group of its own, so that a Ctrl-C in the terminal reaches `weir up`
+ * alone, which then stops everything in order.
+ */
+export function superviseChild(options: ChildOptions): SupervisedChild {
+  let restarts = 0
+  let stopping = false
+  let restartTimer: NodeJS.Timeout | undefined
+  let child = start()
+
+  function start(): ChildProcess {
+    const startedAt = Date.now()
+    const output = openSync(options.logFile, 'a')
+    const path = fileURLToPath(new URL(`../../${options.program}`, import.meta.url))
+    const env = { ...process.env, ...options.env }
+    const started = spawn(process.execPath, [path, ...options.args], {
+      detached: true,
+      stdio: ['ignore', output, output],
+      env,
+    })
+    closeSync(output)
+    started.on('exit', (code, signal) => {
+      if (!stopping) void ended(code ?? signal, Date.now() - startedAt)
+    })
+    return started
+  }
+
+  async function ended(how: number | string | null, ranMs: number): Promise<void> {
+    restarts = ranMs > STEADY_MS ? 1 : restarts + 1
+    const why = await lastLine(options.logFile)
+    const message = `${options.name} ended (${how})${why === '' ? '' : `: ${why}`}`
+    if (restarts > MAX_RESTARTS) return options.onGiveUp(message)
+    options.onRestart(`${message}; starting it again`)
+    restartTimer = setTimeout(
+      () => {
+        child = start()
+      },
+      200 * 2 ** restarts,
+    )
+  }
+
+  return {
+    async stop() {
+      stopping = true
+      clearTimeout(restartTimer)
+      if (child.exitCode !== null || child.signalCode !== null) return
+      const kill = setTimeout(() => child.kill('SIGKILL'), STOP_LIMIT_MS)
+      await new Promise<void>(resolve => {
+        child.once('exit', () => resolve())
+        child.kill('SIGTERM')
+      })
+      clearTimeout(kill)
+    },
+  }
+}
+
+async function lastLine(path: string): Promise<string> {
+  const text = await readFile(path, 'utf8').catch(() => '') // without a log there is nothing to add
+  return text.trim().split('\n').at(-1)?.slice(0, 300) ?? ''
+}

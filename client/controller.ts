@@ -1,0 +1,95 @@
+import { z } from 'zod'
+import { PHASES } from '../contract/rollout.ts'
+import { jsonRequest, type ClientOptions } from './request.ts'
+
+const decision = z.object({
+  t: z.number(),
+  action: z.enum(['hold', 'advance', 'withdraw']),
+  e: z.number(),
+  threshold: z.number(),
+  cause: z.string().nullable(),
+  u: z.number(),
+  exposure: z.object({ stable: z.number(), candidate: z.number() }),
+  reason: z.string(),
+})
+
+const versionRef = z.object({ version: z.string(), digest: z.string() })
+
+const rollout = z.object({
+  name: z.string(),
+  route: z.string(),
+  phase: z.enum(PHASES),
+  cause: z.string().nullable(),
+  message: z.string(),
+  step: z.object({ index: z.number(), of: z.number(), name: z.string() }),
+  /** The candidate's weight, percent. */
+  weight: z.number(),
+  versions: z.object({ model: z.string(), stable: versionRef, candidate: versionRef }),
+  drill: z.unknown(),
+  decision: decision.nullable(),
+  startedAt: z.string(),
+  endedAt: z.string().nullable(),
+  withdrawMs: z.number().nullable(),
+  version: z.number(),
+})
+export type Rollout = z.infer<typeof rollout>
+
+const auditRecord = z.object({
+  seq: z.number(),
+  at: z.string(),
+  actor: z.string(),
+  action: z.string(),
+  subject: z.string(),
+  reason: z.string(),
+})
+export type AuditRecord = z.infer<typeof auditRecord>
+
+const modelVersion = z.object({ model: z.string(), version: z.string(), digest: z.string() })
+
+const list = <Item extends z.ZodType>(item: Item) => z.object({ items: z.array(item) })
+
+export interface VerbOptions {
+  readonly reason?: string | undefined
+  readonly ifMatch?: number | undefined
+}
+
+export type ControllerClient = ReturnType<typeof createControllerClient>
+
+/** The controller's API. Every call throws a WeirError with the answer's own code when it is refused. */
+export function createControllerClient(options: ClientOptions & { readonly actor?: string }) {
+  const { actor } = options
+  const actorHeader: Record<string, string> = actor === undefined ? {} : { 'x-weir-actor': actor }
+  const request = jsonRequest(options)
+  const path = (name: string) => `/v1/rollouts/${encodeURIComponent(name)}`
+  return {
+    rollouts: async () => list(rollout).parse((await request('GET', '/v1/rollouts')).body).items,
+    rollout: async (name: string) => rollout.parse((await request('GET', path(name))).body),
+    /** `file`: a rollout file's content; without metadata the controller names it. */
+    startRollout: async (file: unknown) =>
+      rollout.parse((await request('POST', '/v1/rollouts', { body: file, headers: actorHeader })).body),
+    async act(name: string, verb: string, { reason, ifMatch }: VerbOptions = {}) {
+      const headers = { ...actorHeader, ...(ifMatch === undefined ? {} : { 'if-match': `"${ifMatch}"` }) }
+      const answer = await request('POST', `${path(name)}/${verb}`, { body: { reason }, headers })
+      return rollout.parse(answer.body)
+    },
+    /** The rollout's file and its recorded history, as `weir judge` reads them. */
+    evidence: async (name: string) =>
+      z
+        .object({ rollout: z.unknown(), history: z.unknown() })
+        .parse((await request('GET', `${path(name)}/evidence`)).body),
+    versions: async (model: string) =>
+      list(modelVersion).parse(
+        (await request('GET', `/v1/models/${encodeURIComponent(model)}/versions`)).body,
+      ).items,
+    async audit({ subject, limit }: { subject?: string | undefined; limit?: number | undefined } = {}) {
+      const query = new URLSearchParams()
+      if (subject !== undefined) query.set('subject', subject)
+      if (limit !== undefined) query.set('limit', String(limit))
+      return list(auditRecord).parse((await request('GET', `/v1/audit?${query}`)).body).items
+    },
+    logs: async (model: string, version: string) =>
+      String(
+        (await request('GET', `/v1/logs/${encodeURIComponent(model)}/${encodeURIComponent(version)}`)).body,
+      ),
+  }
+}

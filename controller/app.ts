@@ -1,0 +1,150 @@
+import swagger from '@fastify/swagger'
+import swaggerUi from '@fastify/swagger-ui'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { jsonSchemaTransform, type ZodTypeProvider } from 'fastify-type-provider-zod'
+import { z } from 'zod'
+import { WeirError } from '../contract/errors.ts'
+import type { Clock } from '../lib/clock.ts'
+import { createHttpServer } from '../lib/http-server.ts'
+import type { Log } from '../lib/log.ts'
+import type { Audit } from './audit.ts'
+import { createIdempotency } from './idempotency.ts'
+import type { Registry } from './registry/registry.ts'
+import type { RolloutService } from './rollouts/rollout-service.ts'
+import { rolloutView } from './rollouts/rollout-view.ts'
+import { VERBS } from './rollouts/verbs.ts'
+import type { Runtime } from './runtime/runtime.ts'
+import type { Store } from './store.ts'
+
+export interface ControllerAppOptions {
+  readonly service: RolloutService
+  readonly registry: Registry
+  readonly runtime: Runtime
+  readonly audit: Audit
+  readonly store: Store
+  readonly clock: Clock
+  readonly log: Log
+}
+
+const BODY_LIMIT_BYTES = 1024 * 1024
+const named = z.object({ name: z.string().max(63) })
+const reasonBody = z.strictObject({ reason: z.string().max(1000).optional() }).nullish()
+
+/** The controller's API, without listening. */
+export async function createControllerApp(options: ControllerAppOptions): Promise<FastifyInstance> {
+  const app = createHttpServer({ log: options.log, bodyLimitBytes: BODY_LIMIT_BYTES })
+  await app.register(swagger, {
+    openapi: { info: { title: 'Weir controller', version: '1' } },
+    transform: jsonSchemaTransform,
+  })
+  await app.register(swaggerUi, { routePrefix: '/docs' })
+  addRollouts(app, options)
+  addModels(app, options)
+  app.get('/v1/audit', { schema: { querystring: auditQuery } }, async request => {
+    const { subject, limit } = auditQuery.parse(request.query)
+    return { items: options.audit.list({ subject, limit }) }
+  })
+  app.get('/livez', async () => ({ status: 'ok' }))
+  app.get('/readyz', async () => ({ status: 'ok' }))
+  return app
+}
+
+const auditQuery = z.strictObject({
+  subject: z.string().optional(),
+  limit: z.coerce.number().int().min(1).max(1000).optional(),
+})
+
+function addRollouts(plain: FastifyInstance, { service, store, clock }: ControllerAppOptions): void {
+  const app = plain.withTypeProvider<ZodTypeProvider>()
+  const once = createIdempotency(store, clock)
+
+  app.get('/v1/rollouts', async () => ({ items: service.list().map(rolloutView) }))
+  app.post('/v1/rollouts', { schema: { body: z.looseObject({}) } }, async (request, reply) => {
+    const view = await once(keyed(request), async () =>
+      rolloutView(await service.start(request.body, actorOf(request))),
+    )
+    return reply
+      .code(201)
+      .header('etag', etag(view.version))
+      .header('location', `/v1/rollouts/${view.name}`)
+      .send(view)
+  })
+  app.get('/v1/rollouts/:name', { schema: { params: named } }, async (request, reply) => {
+    const view = rolloutView(service.get(request.params.name))
+    return reply.header('etag', etag(view.version)).send(view)
+  })
+  app.get('/v1/rollouts/:name/evidence', { schema: { params: named } }, async request => {
+    const { file, source, name } = service.get(request.params.name)
+    const { analysis, onDeadline } = file.spec
+    return {
+      rollout: { ...source, metadata: { name } },
+      history: {
+        intervalSeconds: analysis.interval / 1000,
+        deadlineSeconds: onDeadline.after / 1000,
+        looks: service.looks(name),
+      },
+    }
+  })
+  for (const verb of VERBS) {
+    app.post(
+      `/v1/rollouts/:name/${verb}`,
+      { schema: { params: named, body: reasonBody } },
+      async (request, reply) => {
+        const { name } = request.params
+        const asked = { actor: actorOf(request), reason: request.body?.reason, ifMatch: ifMatch(request) }
+        const view = await once(keyed(request), async () => rolloutView(service.act(name, verb, asked)))
+        return reply.header('etag', etag(view.version)).send(view)
+      },
+    )
+  }
+  app.post('/v1/rollouts/:name/retry', { schema: { params: named } }, async (request, reply) => {
+    const view = await once(keyed(request), async () =>
+      rolloutView(await service.retry(request.params.name, actorOf(request))),
+    )
+    return reply.code(201).header('etag', etag(view.version)).send(view)
+  })
+}
+
+function addModels(plain: FastifyInstance, { registry, runtime }: ControllerAppOptions): void {
+  const app = plain.withTypeProvider<ZodTypeProvider>()
+  app.get('/v1/models/:name/versions', { schema: { params: named } }, async request => {
+    const versions = await registry.versions(request.params.name)
+    return { items: versions.map(({ model, version, digest }) => ({ model, version, digest })) }
+  })
+  const logParams = z.object({ model: z.string(), version: z.string() })
+  app.get('/v1/logs/:model/:version', { schema: { params: logParams } }, async (request, reply) => {
+    const { model, version } = request.params
+    const ids = runtime.list().filter(running => running.model === model && running.version === version)
+    if (ids.length === 0)
+      throw new WeirError('version_not_found', `version ${version} of ${model} is not deployed`)
+    const texts = await Promise.all(ids.map(({ id }) => runtime.logs(id)))
+    return reply.type('text/plain; charset=utf-8').send(texts.join(''))
+  })
+}
+
+function keyed(request: FastifyRequest) {
+  const key = request.headers['idempotency-key']
+  return {
+    key: typeof key === 'string' ? key : undefined,
+    method: request.method,
+    path: request.url,
+    body: request.body,
+  }
+}
+
+function actorOf(request: FastifyRequest): string {
+  const actor = request.headers['x-weir-actor']
+  return typeof actor === 'string' && actor !== '' ? actor.slice(0, 100) : 'operator'
+}
+
+function etag(version: number): string {
+  return `"${version}"`
+}
+
+function ifMatch(request: FastifyRequest): number | undefined {
+  const header = request.headers['if-match']
+  if (header === undefined || header === '*') return undefined
+  const version = /^"(\d+)"$/.exec(header)?.[1]
+  if (version === undefined) throw new WeirError('bad_request', 'If-Match must be an ETag such as "3"')
+  return Number(version)
+}

@@ -1,0 +1,108 @@
+import { parseArgs } from 'node:util'
+import { z } from 'zod'
+import { createGatewayClient } from '../client/gateway.ts'
+import { systemClock } from '../lib/clock.ts'
+import { readEnv } from '../lib/env.ts'
+import { createLog } from '../lib/log.ts'
+import { describeProblem } from '../lib/problem.ts'
+import { stopOnSignals } from '../lib/shutdown.ts'
+import { createControllerApp } from './app.ts'
+import { createAudit } from './audit.ts'
+import { createGatewayScrape } from './evidence/gateway-scrape.ts'
+import { createPrometheus } from './evidence/prometheus.ts'
+import { createLocalRegistry } from './registry/local.ts'
+import { createReconciler } from './rollouts/reconcile.ts'
+import { createRolloutService } from './rollouts/rollout-service.ts'
+import { createRolloutStore } from './rollouts/rollout-store.ts'
+import { createProcessRuntime } from './runtime/processes.ts'
+import { seedRoute } from './runtime/seed.ts'
+import { openStore } from './store.ts'
+
+const { values } = parseArgs({
+  options: {
+    port: { type: 'string', default: '8090' },
+    host: { type: 'string', default: '127.0.0.1' },
+    gateway: { type: 'string', default: 'http://127.0.0.1:8081' },
+    models: { type: 'string', default: 'models' },
+    state: { type: 'string' },
+    'first-serving-port': { type: 'string', default: '9101' },
+    /** ROUTE=MODEL:STABLE,CANDIDATE: the versions to run behind a route's endpoints when nothing runs yet. */
+    seed: { type: 'string' },
+    'owner-pid': { type: 'string' },
+  },
+})
+const env = readEnv(
+  {
+    WEIR_STATE: z.string().default('.weir'),
+    WEIR_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
+    PROMETHEUS_URL: z.url({ protocol: /^https?$/ }).optional(),
+  },
+  process.env,
+)
+
+const clock = systemClock
+const log = createLog('controller', env.WEIR_LOG_LEVEL)
+const stateDir = values.state ?? env.WEIR_STATE
+const ownerPid = values['owner-pid'] === undefined ? undefined : Number(values['owner-pid'])
+
+async function main(): Promise<void> {
+  const store = openStore(stateDir)
+  const audit = createAudit(store)
+  const rollouts = createRolloutStore(store)
+  const gateway = createGatewayClient({ baseUrl: values.gateway })
+  const registry = createLocalRegistry(values.models)
+  const runtime = createProcessRuntime({
+    store,
+    registry,
+    stateDir,
+    host: '127.0.0.1',
+    firstPort: Number(values['first-serving-port']),
+    clock,
+    log,
+    ownerPid,
+  })
+  const evidence = env.PROMETHEUS_URL
+    ? createPrometheus({ baseUrl: env.PROMETHEUS_URL })
+    : createGatewayScrape({ baseUrls: [values.gateway] })
+  const reconciler = createReconciler({
+    store,
+    rollouts,
+    audit,
+    gateway,
+    evidence,
+    runtime,
+    registry,
+    clock,
+    log,
+  })
+  const { nudge } = reconciler
+  const service = createRolloutService({ store, rollouts, audit, gateway, registry, runtime, clock, nudge })
+  const app = await createControllerApp({ service, registry, runtime, audit, store, clock, log })
+  await app.listen({ port: Number(values.port), host: values.host })
+
+  const work = new AbortController()
+  stopOnSignals({
+    log,
+    limitMs: 25_000,
+    ownerPid,
+    async stop() {
+      work.abort()
+      await app.close()
+      // under an owner the model servers belong to this run; on its own the controller leaves them serving
+      if (ownerPid !== undefined) await runtime.stopAll()
+      await background
+      store.close()
+    },
+  })
+  const seeded =
+    values.seed === undefined
+      ? Promise.resolve()
+      : seedRoute(values.seed, { gateway, registry, runtime, log, clock })
+  const background = Promise.all([runtime.supervise(work.signal), reconciler.run(work.signal), seeded])
+  await background
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(`weir controller: ${describeProblem(error)}\n`)
+  process.exit(1)
+})

@@ -1,0 +1,249 @@
+import type { Decision } from '../../contract/history.ts'
+import type { Phase, RolloutSpec } from '../../contract/rollout.ts'
+import type { DeploymentStatus } from '../runtime/runtime.ts'
+import { currentStep, type StepView } from './steps.ts'
+import { isJudged, isOver, type EndCause, type PauseCause, type RolloutState } from './rollout-state.ts'
+
+/** What was seen at one look; everything that the next state depends on, so that deciding needs no I/O. */
+export interface Observation {
+  /** Milliseconds since the epoch. */
+  readonly now: number
+  /** Version of the policy in force, or null when the gateway could not be asked. */
+  readonly policyVersion: number | null
+  /** The policy in force is exactly what this state asks for. */
+  readonly policyAsWanted: boolean
+  /** The candidate's weight in the policy in force, in hundredths of a percent. */
+  readonly policyWeightBp: number | null
+  readonly candidate: DeploymentStatus
+  /** The judge's word on this look; null when there is nothing to judge or no evidence came. */
+  readonly decision: Decision | null
+  /** Whether the evidence allows the candidate this weight (percent), within the share of users who may see the excess. */
+  readonly allows: (weightPercent: number, riskBudget: number) => boolean
+}
+
+const READY_LIMIT_MS = 120_000
+const WITHDRAWN_AS: Readonly<Record<string, Phase>> = { operator: 'Aborted', 'not-ready': 'Failed' }
+
+/** The next state of a rollout. Pure: the same state and observation always give the same answer. */
+export function nextState(state: RolloutState, seen: Observation, spec: RolloutSpec): RolloutState {
+  if (isOver(state)) return state
+  const own = noticePolicyChange({ ...state, lastDecision: seen.decision ?? state.lastDecision }, seen)
+  switch (own.phase) {
+    case 'Pending':
+      return awaitCandidate(own, seen)
+    case 'Promoting':
+      return seen.policyAsWanted ? finish(own, 'Promoted', seen.now) : own
+    case 'RollingBack':
+      return seen.policyAsWanted ? finish(own, WITHDRAWN_AS[own.cause ?? ''] ?? 'RolledBack', seen.now) : own
+    case 'Progressing':
+    case 'Paused':
+      return progress(own, seen, spec)
+    default:
+      return own
+  }
+}
+
+/** A policy version that this rollout did not write pauses it; one that only says what was wanted anyway is its own. */
+function noticePolicyChange(state: RolloutState, seen: Observation): RolloutState {
+  if (seen.policyVersion === null || state.policyVersion === null) return state
+  if (seen.policyVersion === state.policyVersion) return state
+  const adopted = { ...state, policyVersion: seen.policyVersion }
+  if (seen.policyAsWanted || !isJudged(state)) return adopted
+  const message = `policy version ${seen.policyVersion} was written by somebody else; resume to go on from its weights`
+  return { ...pausedFor(adopted, 'manual-change', message), weightBp: seen.policyWeightBp ?? state.weightBp }
+}
+
+function awaitCandidate(state: RolloutState, seen: Observation): RolloutState {
+  const { candidate } = seen
+  if (candidate.kind === 'ready' && candidate.digest !== state.candidate.digest) {
+    return withdraw(
+      state,
+      'not-ready',
+      `the candidate answers with ${candidate.digest}, not ${state.candidate.digest}`,
+      seen.now,
+    )
+  }
+  if (candidate.kind === 'ready' && seen.policyVersion !== null) {
+    const placed = { ...state.candidate, endpoints: [candidate.endpoint] }
+    return enterStep({ ...state, candidate: placed, phase: 'Progressing', cause: null }, 0, seen.now)
+  }
+  const reason = candidate.kind === 'starting' ? candidate.reason : 'not deployed yet'
+  if (seen.now - state.startedAt > READY_LIMIT_MS) {
+    return withdraw(
+      state,
+      'not-ready',
+      `version ${state.candidate.version} was not ready within ${READY_LIMIT_MS / 1000} s: ${reason}`,
+      seen.now,
+    )
+  }
+  return { ...state, message: `waiting for version ${state.candidate.version}: ${reason}` }
+}
+
+function progress(state: RolloutState, seen: Observation, spec: RolloutSpec): RolloutState {
+  const { decision } = seen
+  if (decision?.action === 'withdraw') {
+    return withdraw(state, decision.cause ?? 'failure', decision.reason, seen.now)
+  }
+  if (seen.now - state.startedAt > spec.onDeadline.after && state.cause !== 'deadline')
+    return overDeadline(state, seen, spec)
+  if (state.phase === 'Paused') return leavePauseStep(state, seen, spec)
+  if (!seen.policyAsWanted) return { ...state, message: 'waiting for the gateway to apply the weights' }
+  return walkSteps(state, seen, spec)
+}
+
+/** A deadline without any evidence pauses and asks for a person: missing evidence never withdraws. */
+function overDeadline(state: RolloutState, seen: Observation, spec: RolloutSpec): RolloutState {
+  const minutes = Math.round(spec.onDeadline.after / 60_000)
+  const noEvidence = judgedRequests(state) === 0
+  if (spec.onDeadline.do === 'rollback' && !noEvidence) {
+    return withdraw(state, 'deadline', `not done within ${minutes} min`, seen.now)
+  }
+  return pausedFor(
+    state,
+    'deadline',
+    `not done within ${minutes} min${noEvidence ? ', and no evidence came' : ''}`,
+  )
+}
+
+/** A pause step shows as the phase Paused; only what the step itself waits for ends it. */
+function leavePauseStep(state: RolloutState, seen: Observation, spec: RolloutSpec): RolloutState {
+  if (state.cause !== 'pause-step' || !seen.policyAsWanted) return state
+  return walkSteps(state, seen, spec)
+}
+
+/** Steps that are done at once follow each other within one look, until one waits or changes the weight. */
+function walkSteps(state: RolloutState, seen: Observation, spec: RolloutSpec): RolloutState {
+  const view = currentStep(state, spec)
+  switch (view.kind) {
+    case 'done':
+      return promote(state, 'all steps are done')
+    case 'set-weight':
+      return setWeight(state, view, seen, spec)
+    case 'mirror':
+      return state.mirrorPercent === view.percent
+        ? walkSteps(enterStep(state, state.step + 1, seen.now), seen, spec)
+        : { ...state, mirrorPercent: view.percent, message: `mirroring ${view.percent} %` }
+    case 'pause':
+      return waitInPause(state, view, seen, spec)
+    case 'ramp':
+      return widen(state, view, seen, spec)
+    case 'approval':
+      return pausedFor(state, 'approval', 'waiting for an approval')
+  }
+}
+
+function setWeight(
+  state: RolloutState,
+  view: StepView<'set-weight'>,
+  seen: Observation,
+  spec: RolloutSpec,
+): RolloutState {
+  if (state.weightBp !== view.weightBp) {
+    return { ...state, weightBp: view.weightBp, message: `weight ${percentOf(view.weightBp)} %` }
+  }
+  return walkSteps(enterStep(state, state.step + 1, seen.now), seen, spec)
+}
+
+function waitInPause(
+  state: RolloutState,
+  view: StepView<'pause'>,
+  seen: Observation,
+  spec: RolloutSpec,
+): RolloutState {
+  if (view.durationMs === null) return pausedFor(state, 'pause-step', 'pausing until somebody resumes')
+  const remainingMs = (state.stepSince ?? seen.now) + view.durationMs - seen.now
+  if (remainingMs > 0) {
+    return pausedFor(
+      state,
+      'pause-step',
+      `pausing, ${Math.ceil(remainingMs / 1000)} s of ${Math.round(view.durationMs / 1000)} s left`,
+    )
+  }
+  const enough =
+    spec.analysis.advance === 'time'
+      ? judgedRequests(state) - state.requestsBeforeStep >= spec.analysis.minRequests
+      : seen.allows(view.nextWeightPercent, view.riskBudget)
+  if (!enough)
+    return pausedFor(
+      state,
+      'pause-step',
+      `the time is up; waiting for the evidence for ${view.nextWeightPercent} %`,
+    )
+  return walkSteps(
+    enterStep({ ...state, phase: 'Progressing', cause: null }, state.step + 1, seen.now),
+    seen,
+    spec,
+  )
+}
+
+function widen(
+  state: RolloutState,
+  view: StepView<'ramp'>,
+  seen: Observation,
+  spec: RolloutSpec,
+): RolloutState {
+  const message = (seen.decision ?? state.lastDecision)?.reason ?? 'no evidence yet'
+  if (state.weightBp === 0) return widened(state, view) // the first weight cannot wait for evidence that only it brings
+  if (seen.decision === null || !seen.allows(view.nextWeightPercent, view.riskBudget))
+    return { ...state, message }
+  if (view.atEnd) return walkSteps(enterStep(state, state.step + 1, seen.now), seen, spec)
+  return widened(state, view)
+}
+
+function widened(state: RolloutState, { nextWeightPercent }: StepView<'ramp'>): RolloutState {
+  return {
+    ...state,
+    weightBp: Math.round(nextWeightPercent * 100),
+    message: `widening to ${nextWeightPercent} %`,
+  }
+}
+
+function enterStep(state: RolloutState, step: number, now: number): RolloutState {
+  return { ...state, step, stepSince: now, requestsBeforeStep: judgedRequests(state) }
+}
+
+function judgedRequests(state: RolloutState): number {
+  return state.lastDecision?.exposure.candidate ?? 0
+}
+
+/** Promotion exchanges the endpoints of the two variants in one policy: the new version is stable, the old one stays warm. */
+export function promote(state: RolloutState, message: string): RolloutState {
+  return {
+    ...state,
+    phase: 'Promoting',
+    cause: null,
+    weightBp: 10_000,
+    mirrorPercent: mirrorOff(state),
+    message,
+  }
+}
+
+/** Takes all traffic off the candidate. Whatever else was going on, this goes first. */
+export function withdraw(state: RolloutState, cause: EndCause, message: string, now: number): RolloutState {
+  return {
+    ...state,
+    phase: 'RollingBack',
+    cause,
+    message,
+    weightBp: 0,
+    mirrorPercent: mirrorOff(state),
+    withdrawnAt: now,
+  }
+}
+
+/** A mirror that a step of this rollout turned on ends with it; the operator's own is left alone. */
+function mirrorOff(state: RolloutState): 0 | null {
+  return state.mirrorPercent === null ? null : 0
+}
+
+function pausedFor(state: RolloutState, cause: PauseCause, message: string): RolloutState {
+  return { ...state, phase: 'Paused', cause, message }
+}
+
+function finish(state: RolloutState, phase: Phase, now: number): RolloutState {
+  return { ...state, phase, endedAt: now }
+}
+
+function percentOf(weightBp: number): number {
+  return weightBp / 100
+}

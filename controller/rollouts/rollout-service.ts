@@ -1,0 +1,114 @@
+import { WeirError } from '../../contract/errors.ts'
+import type { GatewayClient } from '../../client/gateway.ts'
+import type { Clock } from '../../lib/clock.ts'
+import type { Audit } from '../audit.ts'
+import type { Registry } from '../registry/registry.ts'
+import type { Runtime } from '../runtime/runtime.ts'
+import type { Store } from '../store.ts'
+import type { RolloutStore, StoredRollout } from './rollout-store.ts'
+import { firstState, parseRollout } from './start.ts'
+import { applyVerb, type Verb } from './verbs.ts'
+
+export interface RolloutServiceOptions {
+  readonly store: Store
+  readonly rollouts: RolloutStore
+  readonly audit: Audit
+  readonly gateway: GatewayClient
+  readonly registry: Registry
+  readonly runtime: Runtime
+  readonly clock: Clock
+  /** Has the reconciler look at the rollout at once. */
+  readonly nudge: (name: string) => void
+}
+
+export interface VerbRequest {
+  readonly actor: string
+  readonly reason?: string | undefined
+  /** The version that the operator saw; a newer one answers 412. */
+  readonly ifMatch?: number | undefined
+}
+
+export type RolloutService = ReturnType<typeof createRolloutService>
+
+/** What operators ask of rollouts. Everything is persisted, with its audit record, before it is answered. */
+export function createRolloutService(options: RolloutServiceOptions) {
+  const { store, rollouts, audit, gateway, registry, runtime, clock, nudge } = options
+
+  function get(name: string): StoredRollout {
+    const rollout = rollouts.get(name)
+    if (!rollout) throw new WeirError('rollout_not_found', `no rollout "${name}"`)
+    return rollout
+  }
+
+  /** `source` is a rollout file; without metadata it is called ROUTE-vVERSION, with a suffix when that name was used. */
+  async function start(source: unknown, actor: string): Promise<StoredRollout> {
+    const named = withName(source, name => rollouts.get(name) !== undefined)
+    const file = parseRollout(named)
+    const { name } = file.metadata
+    refuseSecond(file.spec.route)
+    if (rollouts.get(name)) throw new WeirError('conflict', `a rollout "${name}" exists already`)
+    const state = await firstState(name, file, { gateway, registry, runtime, now: clock.now() })
+    store.transaction(() => {
+      refuseSecond(file.spec.route) // another request may have come in while the versions were looked up
+      rollouts.create({ name, source: named, file, state })
+      record(name, actor, 'start', state.message)
+    })
+    nudge(name)
+    return get(name)
+  }
+
+  function refuseSecond(route: string): void {
+    const other = rollouts.active().find(rollout => rollout.route === route)
+    if (other)
+      throw new WeirError(
+        'conflict',
+        `rollout "${other.name}" is under way on route ${route}; abort it first`,
+      )
+  }
+
+  function act(name: string, verb: Verb, { actor, reason, ifMatch }: VerbRequest): StoredRollout {
+    const rollout = get(name)
+    if (ifMatch !== undefined && ifMatch !== rollout.version) {
+      const details = { version: rollout.version, phase: rollout.state.phase }
+      throw new WeirError(
+        'precondition_failed',
+        `the rollout is at version ${rollout.version}, not ${ifMatch}`,
+        { details },
+      )
+    }
+    const state = applyVerb(verb, rollout.state, { spec: rollout.file.spec, now: clock.now(), actor })
+    store.transaction(() => {
+      rollouts.save(name, state)
+      record(name, actor, verb, reason ?? state.message)
+    })
+    nudge(name)
+    return get(name)
+  }
+
+  /** Starts an ended rollout again, as a new one with the same settings and a name with the next free suffix. */
+  async function retry(name: string, actor: string): Promise<StoredRollout> {
+    const { state, source } = get(name)
+    if (state.endedAt === null)
+      throw new WeirError('conflict', `rollout "${name}" is not over (${state.phase})`)
+    return start({ ...source, metadata: undefined }, actor)
+  }
+
+  function record(subject: string, actor: string, action: string, reason: string): void {
+    audit.append({ at: new Date(clock.now()).toISOString(), actor, action, subject, reason })
+  }
+
+  return { get, list: () => rollouts.list(), looks: rollouts.looks, start, act, retry }
+}
+
+function withName(source: unknown, taken: (name: string) => boolean): unknown {
+  if (!isRecord(source) || source['metadata'] !== undefined || !isRecord(source['spec'])) return source
+  const { route, modelVersion } = source['spec']
+  const base = `${String(route)}-v${String(modelVersion)}`.toLowerCase().replaceAll(/[^-a-z0-9]/g, '-')
+  let name = base
+  for (let n = 2; taken(name); n++) name = `${base}-${n}`
+  return { ...source, metadata: { name } }
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

@@ -1,0 +1,55 @@
+import { TERMINAL_PHASES, type Phase } from '../../contract/rollout.ts'
+import type { Decision } from '../../contract/history.ts'
+
+export type PauseCause = 'operator' | 'approval' | 'pause-step' | 'manual-change' | 'deadline'
+export type EndCause = NonNullable<Decision['cause']> | 'operator' | 'deadline' | 'not-ready' | 'unavailable'
+
+export interface Placement {
+  readonly version: string
+  readonly digest: string
+  readonly endpoints: readonly string[]
+}
+
+/** All that is remembered of a rollout between two looks. Written to the store before anything is done about it. */
+export interface RolloutState {
+  readonly phase: Phase
+  readonly model: string
+  /** Why it is paused, was withdrawn or ended; null while nothing is to be explained. */
+  readonly cause: PauseCause | EndCause | null
+  /** One sentence for the operator on where it stands. */
+  readonly message: string
+  /** Index into the steps; their number when all are done. */
+  readonly step: number
+  /** When this step began, ms since the epoch; null before the first. */
+  readonly stepSince: number | null
+  /** The candidate's weight that is wanted, in hundredths of a percent. */
+  readonly weightBp: number
+  /** What a mirror step asked for; null leaves the route's mirror as the operator set it. */
+  readonly mirrorPercent: number | null
+  /** Candidate requests that had been judged when this step began. */
+  readonly requestsBeforeStep: number
+  /** The version that answers now, and that answers again if this rollout is withdrawn. */
+  readonly stable: Placement
+  /** Its endpoints are empty until the candidate is deployed. */
+  readonly candidate: Placement
+  /** The deployment that is the candidate; `own`: made by this rollout, and stopped when it is withdrawn. */
+  readonly deployment: { readonly id: string; readonly own: boolean }
+  /** What the candidate variant pointed to before, and points to again when this rollout is withdrawn. */
+  readonly previousCandidateEndpoints: readonly string[]
+  /** The policy version that this rollout wrote or accepted last; null before its first. */
+  readonly policyVersion: number | null
+  readonly startedAt: number
+  readonly endedAt: number | null
+  /** When the decision to withdraw was taken and when every gateway worker had applied it; ms since the epoch. */
+  readonly withdrawnAt: number | null
+  readonly lastDecision: Decision | null
+}
+
+export function isOver(state: RolloutState): boolean {
+  return TERMINAL_PHASES.has(state.phase)
+}
+
+/** Whether the candidate may have live traffic, so that its counts are to be judged. */
+export function isJudged(state: RolloutState): boolean {
+  return state.phase === 'Progressing' || state.phase === 'Paused'
+}

@@ -1,0 +1,76 @@
+import { look as lookSchema, type Look } from '../../contract/history.ts'
+import { rolloutFile, type RolloutFile } from '../../contract/rollout.ts'
+import type { Store } from '../store.ts'
+import { isOver, type RolloutState } from './rollout-state.ts'
+
+export interface StoredRollout {
+  readonly name: string
+  readonly route: string
+  /** As it was asked for, settings at their defaults filled in. */
+  readonly file: RolloutFile
+  /** As it was written. */
+  readonly source: Readonly<Record<string, unknown>>
+  readonly state: RolloutState
+  /** Grows by one with every change of the state; the ETag of the API. */
+  readonly version: number
+}
+
+export interface RolloutStore {
+  get(name: string): StoredRollout | undefined
+  /** Newest first. */
+  list(): StoredRollout[]
+  active(): StoredRollout[]
+  /** `source` is the file as written, which is parsed again on every read. Throws when the route has one under way. */
+  create(rollout: { name: string; source: unknown; file: RolloutFile; state: RolloutState }): void
+  save(name: string, state: RolloutState): void
+  appendLook(name: string, look: Look): void
+  looks(name: string): Look[]
+}
+
+export function createRolloutStore({ db }: Store): RolloutStore {
+  const columns = 'SELECT name, route, file, state, version FROM rollouts'
+  const byName = db.prepare(`${columns} WHERE name = ?`)
+  const all = db.prepare(`${columns} ORDER BY created_at DESC, rowid DESC LIMIT 1000`)
+  const active = db.prepare(`${columns} WHERE active = 1 ORDER BY created_at`)
+  const insert = db.prepare(
+    'INSERT INTO rollouts (name, route, file, state, active, version, created_at) VALUES (?, ?, ?, ?, ?, 1, ?)',
+  )
+  const update = db.prepare('UPDATE rollouts SET state = ?, active = ?, version = version + 1 WHERE name = ?')
+  const insertLook = db.prepare(
+    'INSERT INTO looks (rollout, seq, look) SELECT ?1, coalesce(max(seq), 0) + 1, ?2 FROM looks WHERE rollout = ?1',
+  )
+  const selectLooks = db.prepare('SELECT look FROM looks WHERE rollout = ? ORDER BY seq')
+  return {
+    get(name) {
+      const row = byName.get(name)
+      return row && toRollout(row)
+    },
+    list: () => all.all().map(toRollout),
+    active: () => active.all().map(toRollout),
+    create({ name, source, file, state }) {
+      insert.run(
+        name,
+        file.spec.route,
+        JSON.stringify(source),
+        JSON.stringify(state),
+        isOver(state) ? 0 : 1,
+        state.startedAt,
+      )
+    },
+    save: (name, state) => void update.run(JSON.stringify(state), isOver(state) ? 0 : 1, name),
+    appendLook: (name, look) => void insertLook.run(name, JSON.stringify(look)),
+    looks: name => selectLooks.all(name).map(row => lookSchema.parse(JSON.parse(String(row['look'])))),
+  }
+}
+
+function toRollout(row: Record<string, unknown>): StoredRollout {
+  const source = JSON.parse(String(row['file'])) as Record<string, unknown>
+  return {
+    name: String(row['name']),
+    route: String(row['route']),
+    source,
+    file: rolloutFile.parse(source),
+    state: JSON.parse(String(row['state'])) as RolloutState,
+    version: Number(row['version']),
+  }
+}

@@ -1,0 +1,56 @@
+import type { Decision } from '../../contract/history.ts'
+import type { Phase } from '../../contract/rollout.ts'
+import type { StoredRollout } from './rollout-store.ts'
+
+/** A rollout as the API shows it. Times are ISO 8601 (UTC), weights percent. */
+export interface RolloutView {
+  readonly name: string
+  readonly route: string
+  readonly phase: Phase
+  readonly cause: string | null
+  readonly message: string
+  readonly step: { readonly index: number; readonly of: number; readonly name: string }
+  readonly weight: number
+  readonly versions: {
+    readonly model: string
+    readonly stable: { readonly version: string; readonly digest: string }
+    readonly candidate: { readonly version: string; readonly digest: string }
+  }
+  readonly drill: unknown
+  readonly decision: Decision | null
+  readonly startedAt: string
+  readonly endedAt: string | null
+  /** Milliseconds from the decision to withdraw until every gateway worker had applied it; null when not withdrawn. */
+  readonly withdrawMs: number | null
+  readonly version: number
+}
+
+export function rolloutView({ name, route, file, state, version }: StoredRollout): RolloutView {
+  const { steps } = file.spec.strategy.canary
+  const step = steps[state.step]
+  return {
+    name,
+    route,
+    phase: state.phase,
+    cause: state.cause,
+    message: state.message,
+    step: {
+      index: state.step,
+      of: steps.length,
+      name: step === undefined ? 'end' : (Object.keys(step)[0] ?? 'end'),
+    },
+    weight: state.weightBp / 100,
+    versions: {
+      model: state.model,
+      stable: { version: state.stable.version, digest: state.stable.digest },
+      candidate: { version: state.candidate.version, digest: state.candidate.digest },
+    },
+    drill: file.spec.drill ?? null,
+    decision: state.lastDecision,
+    startedAt: new Date(state.startedAt).toISOString(),
+    endedAt: state.endedAt === null ? null : new Date(state.endedAt).toISOString(),
+    withdrawMs:
+      state.withdrawnAt === null || state.endedAt === null ? null : state.endedAt - state.withdrawnAt,
+    version,
+  }
+}

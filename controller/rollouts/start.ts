@@ -1,0 +1,104 @@
+import { createServingClient } from '../../client/serving.ts'
+import type { GatewayClient } from '../../client/gateway.ts'
+import { WeirError } from '../../contract/errors.ts'
+import { rolloutFile, type RolloutFile } from '../../contract/rollout.ts'
+import { describeIssues } from '../../lib/parse.ts'
+import type { ModelVersion, Registry } from '../registry/registry.ts'
+import type { Runtime } from '../runtime/runtime.ts'
+import type { Placement, RolloutState } from './rollout-state.ts'
+
+interface StartOptions {
+  readonly gateway: GatewayClient
+  readonly registry: Registry
+  readonly runtime: Runtime
+  readonly now: number
+}
+
+/** Parses a rollout as somebody wrote it; throws `invalid_setting`, naming what is wrong. */
+export function parseRollout(source: unknown): RolloutFile {
+  const parsed = rolloutFile.safeParse(source)
+  if (parsed.success) return parsed.data
+  throw new WeirError('invalid_setting', describeIssues(parsed.error))
+}
+
+/**
+ * The first state of a rollout: which version answers now, which is to, and where the candidate runs. Throws what an operator
+ * can mend: an unknown route or version, a stable variant that does not say what it is, a version that is stable already.
+ */
+export async function firstState(
+  name: string,
+  file: RolloutFile,
+  options: StartOptions,
+): Promise<RolloutState> {
+  const { gateway, registry, runtime, now } = options
+  const { route, modelVersion, drill } = file.spec
+  const { policy } = await gateway.route(route)
+  const stableEndpoints = endpointsOf(policy.variants, 'stable', route)
+  const candidateEndpoints = endpointsOf(policy.variants, 'candidate', route)
+  const stable = await whatAnswers(stableEndpoints, route)
+  const version = await registry.get(stable.model, modelVersion)
+  if (stable.digest === version.digest && drill === undefined) {
+    throw new WeirError(
+      'conflict',
+      `version ${modelVersion} is stable on ${route} already; a rehearsal needs a drill`,
+    )
+  }
+  const reused = drill === undefined ? reusable(runtime, candidateEndpoints, version) : undefined
+  return {
+    model: stable.model,
+    phase: 'Pending',
+    cause: null,
+    message: `starting version ${modelVersion}`,
+    step: 0,
+    stepSince: null,
+    weightBp: 0,
+    mirrorPercent: null,
+    requestsBeforeStep: 0,
+    stable: { version: stable.version, digest: stable.digest, endpoints: stableEndpoints },
+    candidate: { version: modelVersion, digest: version.digest, endpoints: [] },
+    deployment: reused === undefined ? { id: name, own: true } : { id: reused, own: false },
+    previousCandidateEndpoints: candidateEndpoints,
+    policyVersion: null,
+    startedAt: now,
+    endedAt: null,
+    withdrawnAt: null,
+    lastDecision: null,
+  }
+}
+
+function endpointsOf(
+  variants: Readonly<Record<string, { endpoints: readonly string[] }>>,
+  variant: string,
+  route: string,
+) {
+  const endpoints = variants[variant]?.endpoints
+  if (endpoints) return [...endpoints]
+  throw new WeirError(
+    'conflict',
+    `route ${route} has no variant "${variant}"; a canary needs stable and candidate`,
+  )
+}
+
+/** Asks the stable endpoints themselves: what the gateway was once told may not be what answers. */
+async function whatAnswers(
+  endpoints: readonly string[],
+  route: string,
+): Promise<Placement & { model: string }> {
+  const answers = await Promise.all(endpoints.map(baseUrl => createServingClient({ baseUrl }).version()))
+  const [first] = answers
+  if (first === undefined)
+    throw new WeirError('conflict', `stable of route ${route} does not say its version and digest`)
+  if (answers.some(answer => answer.digest !== first.digest)) {
+    throw new WeirError('conflict', `the endpoints of stable on ${route} answer with different versions`)
+  }
+  return { model: first.model, version: first.model_version, digest: first.digest, endpoints }
+}
+
+/** A candidate that runs the wanted version already, undisturbed by a drill, is taken as it is. */
+function reusable(runtime: Runtime, endpoints: readonly string[], wanted: ModelVersion): string | undefined {
+  const [endpoint] = endpoints
+  if (endpoint === undefined || endpoints.length > 1) return undefined
+  const running = runtime.at(endpoint)
+  const same = running?.model === wanted.model && running.version === wanted.version && !running.drilled
+  return same ? running.id : undefined
+}

@@ -1,0 +1,59 @@
+import type { RolloutSpec, Step } from '../../contract/rollout.ts'
+import type { RolloutState } from './rollout-state.ts'
+
+const RAMP_WEIGHTS_PERCENT = [1, 5, 10, 25, 50]
+
+type AnyStepView =
+  | { readonly kind: 'done' }
+  | { readonly kind: 'set-weight'; readonly weightBp: number }
+  | { readonly kind: 'mirror'; readonly percent: number }
+  | { readonly kind: 'approval' }
+  | {
+      readonly kind: 'pause'
+      readonly durationMs: number | null
+      /** The weight that the steps after this one lead to; its evidence is what the pause waits for. */
+      readonly nextWeightPercent: number
+      readonly riskBudget: number
+    }
+  | {
+      readonly kind: 'ramp'
+      readonly nextWeightPercent: number
+      readonly riskBudget: number
+      /** At the ramp's own end: one more look with its bound, then the ramp is done. */
+      readonly atEnd: boolean
+    }
+export type StepView<Kind extends AnyStepView['kind']> = Extract<AnyStepView, { kind: Kind }>
+
+/** What the step at which a rollout stands asks for. */
+export function currentStep(state: RolloutState, spec: RolloutSpec): AnyStepView {
+  const { steps } = spec.strategy.canary
+  const step = steps[state.step]
+  if (step === undefined) return { kind: 'done' }
+  if ('setWeight' in step) return { kind: 'set-weight', weightBp: Math.round(step.setWeight * 100) }
+  if ('mirror' in step) return { kind: 'mirror', percent: step.mirror.percent }
+  if ('approval' in step) return { kind: 'approval' }
+  if ('pause' in step) {
+    return {
+      kind: 'pause',
+      durationMs: step.pause.duration ?? null,
+      nextWeightPercent: nextWeight(steps.slice(state.step + 1), state.weightBp / 100),
+      riskBudget: spec.analysis.riskBudget,
+    }
+  }
+  const { to, riskBudget = spec.analysis.riskBudget } = step.ramp
+  const present = state.weightBp / 100
+  return { kind: 'ramp', nextWeightPercent: rampWeight(present, to), riskBudget, atEnd: present >= to }
+}
+
+/** The smallest weight of the ladder 1, 5, 10, 25, 50, `to` above the present one; `to` itself at the end. Percent. */
+export function rampWeight(presentPercent: number, toPercent: number): number {
+  return RAMP_WEIGHTS_PERCENT.find(weight => weight > presentPercent && weight < toPercent) ?? toPercent
+}
+
+function nextWeight(steps: readonly Step[], presentPercent: number): number {
+  for (const step of steps) {
+    if ('setWeight' in step) return step.setWeight
+    if ('ramp' in step) return rampWeight(presentPercent, step.ramp.to)
+  }
+  return 100
+}

@@ -1,0 +1,65 @@
+import { WeirError } from '../../contract/errors.ts'
+import type { RolloutSpec } from '../../contract/rollout.ts'
+import { promote, withdraw } from './rollout-machine.ts'
+import { isJudged, isOver, type RolloutState } from './rollout-state.ts'
+
+export const VERBS = ['pause', 'resume', 'promote', 'skip-step', 'abort', 'approve', 'reject'] as const
+export type Verb = (typeof VERBS)[number]
+
+interface VerbContext {
+  readonly spec: RolloutSpec
+  readonly now: number
+  readonly actor: string
+}
+
+/** What an operator's verb makes of a rollout. Throws `conflict` where the verb has no meaning. Pure. */
+export function applyVerb(verb: Verb, state: RolloutState, context: VerbContext): RolloutState {
+  if (isOver(state)) throw new WeirError('conflict', `the rollout is over (${state.phase})`)
+  const { now, actor, spec } = context
+  switch (verb) {
+    case 'abort':
+    case 'reject':
+      return state.phase === 'RollingBack'
+        ? state
+        : withdraw(state, 'operator', `${verb === 'abort' ? 'aborted' : 'rejected'} by ${actor}`, now)
+    case 'pause':
+      requireJudged(verb, state)
+      return { ...state, phase: 'Paused', cause: 'operator', message: `paused by ${actor}` }
+    case 'resume':
+      requirePaused(verb, state, cause => cause !== 'approval')
+      return resumed(state, state.cause === 'pause-step' ? state.step + 1 : state.step, context)
+    case 'approve':
+      requirePaused(verb, state, cause => cause === 'approval')
+      return resumed(state, state.step + 1, context)
+    case 'skip-step':
+      requireJudged(verb, state)
+      if (state.step >= spec.strategy.canary.steps.length)
+        throw new WeirError('conflict', 'there is no step left to skip')
+      return resumed(state, state.step + 1, context)
+    case 'promote':
+      if (state.phase === 'Promoting') return state // a second promote changes nothing
+      requireJudged(verb, state)
+      return promote(state, `promoted by ${actor}`)
+  }
+}
+
+function resumed(state: RolloutState, step: number, { now, actor }: VerbContext): RolloutState {
+  const stepSince = step === state.step ? state.stepSince : now
+  return { ...state, phase: 'Progressing', cause: null, step, stepSince, message: `resumed by ${actor}` }
+}
+
+function requireJudged(verb: Verb, state: RolloutState): void {
+  if (!isJudged(state)) throw new WeirError('conflict', `cannot ${verb} a rollout that is ${state.phase}`)
+}
+
+function requirePaused(
+  verb: Verb,
+  state: RolloutState,
+  allowed: (cause: RolloutState['cause']) => boolean,
+): void {
+  if (state.phase === 'Paused' && allowed(state.cause)) return
+  throw new WeirError(
+    'conflict',
+    `cannot ${verb} a rollout that is ${state.phase}${state.cause ? ` (${state.cause})` : ''}`,
+  )
+}

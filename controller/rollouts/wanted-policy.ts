@@ -1,0 +1,65 @@
+import type { RolloutState } from './rollout-state.ts'
+
+/** The part of a route's policy that a rollout decides, as the gateway's operator API takes it. Weights in percent. */
+export interface WantedPolicy {
+  readonly weights: { readonly stable: number; readonly candidate: number }
+  readonly variants: {
+    readonly stable: { readonly endpoints: readonly string[] }
+    readonly candidate: { readonly endpoints: readonly string[] }
+  }
+  /** Absent: left as it is. */
+  readonly mirror?: { readonly to: 'candidate'; readonly percent: number }
+}
+
+/**
+ * What the policy should say while a rollout is in this state. Until the candidate is deployed its variant keeps its old
+ * endpoints, at weight 0; a promoted version takes the stable variant, and the version that it replaces stays warm at 0.
+ */
+export function wantedPolicy(state: RolloutState): WantedPolicy {
+  const stable = state.stable.endpoints
+  const candidate = state.candidate.endpoints
+  switch (state.phase) {
+    case 'Progressing':
+    case 'Paused':
+      return policy(state.weightBp, stable, candidate, state.mirrorPercent)
+    case 'Promoting':
+    case 'Promoted':
+      return policy(0, candidate, stable, state.mirrorPercent)
+    default:
+      return policy(0, stable, state.previousCandidateEndpoints, state.mirrorPercent)
+  }
+}
+
+function policy(
+  weightBp: number,
+  stable: readonly string[],
+  candidate: readonly string[],
+  mirrorPercent: number | null,
+): WantedPolicy {
+  return {
+    weights: { stable: (10_000 - weightBp) / 100, candidate: weightBp / 100 },
+    variants: { stable: { endpoints: stable }, candidate: { endpoints: candidate } },
+    ...(mirrorPercent === null ? {} : { mirror: { to: 'candidate', percent: mirrorPercent } }),
+  }
+}
+
+/** Whether a policy as read from the gateway already says what is wanted. */
+export function saysAll(policy: PolicyView, wanted: WantedPolicy): boolean {
+  return (
+    policy.weights['stable'] === wanted.weights.stable &&
+    policy.weights['candidate'] === wanted.weights.candidate &&
+    (wanted.mirror === undefined || (policy.mirror?.percent ?? 0) === wanted.mirror.percent) &&
+    sameEndpoints(policy.variants['stable']?.endpoints, wanted.variants.stable.endpoints) &&
+    sameEndpoints(policy.variants['candidate']?.endpoints, wanted.variants.candidate.endpoints)
+  )
+}
+
+export interface PolicyView {
+  readonly weights: Readonly<Record<string, number>>
+  readonly variants: Readonly<Record<string, { readonly endpoints: readonly string[] }>>
+  readonly mirror?: { readonly percent: number } | undefined
+}
+
+function sameEndpoints(a: readonly string[] | undefined, b: readonly string[]): boolean {
+  return a !== undefined && a.length === b.length && a.every((endpoint, index) => endpoint === b[index])
+}

@@ -1,0 +1,65 @@
+import { mkdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+
+export interface Store {
+  readonly db: DatabaseSync
+  /** Runs `work` as one transaction: all of it lasts, also through a power cut, or none of it. */
+  transaction<T>(work: () => T): T
+  close(): void
+}
+
+/** Opens the controller's database in the state folder. Throws when it is damaged or written by a newer Weir. */
+export function openStore(stateDir: string): Store {
+  mkdirSync(stateDir, { recursive: true })
+  return prepareStore(new DatabaseSync(join(stateDir, 'controller.db')))
+}
+
+function prepareStore(db: DatabaseSync): Store {
+  db.exec(
+    'PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000',
+  )
+  const transaction = <T>(work: () => T): T => {
+    db.exec('BEGIN IMMEDIATE')
+    try {
+      const result = work()
+      db.exec('COMMIT')
+      return result
+    } catch (error) {
+      db.exec('ROLLBACK')
+      throw error
+    }
+  }
+  transaction(() => migrate(db))
+  return { db, transaction, close: () => db.close() }
+}
+
+/** One entry a schema version; appended to, never edited, because databases of users have run them. */
+const MIGRATIONS = [
+  `CREATE TABLE rollouts (
+     name TEXT PRIMARY KEY, route TEXT NOT NULL, file TEXT NOT NULL, state TEXT NOT NULL, active INTEGER NOT NULL,
+     version INTEGER NOT NULL, created_at INTEGER NOT NULL) STRICT;
+   CREATE UNIQUE INDEX one_active_rollout_a_route ON rollouts (route) WHERE active = 1;
+   CREATE TABLE looks (
+     rollout TEXT NOT NULL REFERENCES rollouts (name), seq INTEGER NOT NULL, look TEXT NOT NULL,
+     PRIMARY KEY (rollout, seq)) STRICT, WITHOUT ROWID;
+   CREATE TABLE audit (
+     seq INTEGER PRIMARY KEY, record TEXT NOT NULL, previous_hash TEXT NOT NULL, hash TEXT NOT NULL) STRICT;
+   CREATE TABLE deployments (
+     id TEXT PRIMARY KEY, model TEXT NOT NULL, version TEXT NOT NULL, drill TEXT, port INTEGER NOT NULL UNIQUE,
+     pid INTEGER, stop_at INTEGER, created_at INTEGER NOT NULL) STRICT;
+   CREATE TABLE idempotency (
+     key TEXT PRIMARY KEY, request TEXT NOT NULL, status INTEGER NOT NULL, answer TEXT NOT NULL,
+     created_at INTEGER NOT NULL) STRICT`,
+]
+
+function migrate(db: DatabaseSync): void {
+  const row = db.prepare('PRAGMA user_version').get() as { user_version: number }
+  if (row.user_version > MIGRATIONS.length) {
+    throw new Error(
+      `controller.db has schema version ${row.user_version}, this Weir knows ${MIGRATIONS.length}: use the newer Weir`,
+    )
+  }
+  for (const migration of MIGRATIONS.slice(row.user_version)) db.exec(migration)
+  db.exec(`PRAGMA user_version = ${MIGRATIONS.length}`)
+}
