@@ -1,0 +1,143 @@
+import { z } from 'zod'
+import { canonicalJson, sha256 } from '../lib/hash.ts'
+
+// model.json, which lies beside model.onnx and says what the graph takes, what it answers and how good it was measured to be.
+
+export const tensorType = z.enum([
+  'float32',
+  'float64',
+  'int8',
+  'uint8',
+  'int16',
+  'uint16',
+  'int32',
+  'uint32',
+  'int64',
+  'uint64',
+  'bool',
+  'string',
+])
+export type TensorType = z.infer<typeof tensorType>
+
+/** One input or output of the graph; -1 is a dimension that each request chooses, the first one being the batch. */
+export const tensorSpec = z.strictObject({
+  name: z.string().min(1),
+  type: tensorType,
+  shape: z.array(z.int().min(-1)).max(8),
+})
+export type TensorSpec = z.infer<typeof tensorSpec>
+
+const rgb = z.tuple([z.number(), z.number(), z.number()])
+
+/** Photos: resized, cropped to the middle, scaled by `scale` and normalised per channel, in this order. */
+const imagePreprocessing = z.strictObject({
+  kind: z.literal('image'),
+  colour: z.literal('RGB'),
+  resizeShortSide: z.int().min(1).max(4096),
+  interpolation: z.literal('bilinear'),
+  antialias: z.literal(true),
+  centreCrop: z.int().min(1).max(4096),
+  scale: z.number().positive(),
+  mean: rgb,
+  std: rgb.refine(values => values.every(value => value > 0), 'must be positive'),
+})
+export type ImagePreprocessing = z.infer<typeof imagePreprocessing>
+
+/** Numbers as the client sends them. */
+const tensorPreprocessing = z.strictObject({ kind: z.literal('tensor') })
+
+/** Text, through the Hugging Face tokenizer in the named file beside the model. */
+const textPreprocessing = z.strictObject({
+  kind: z.literal('text'),
+  tokenizer: z.string().default('tokenizer.json'),
+  maxTokens: z.int().min(1).max(8192).default(512),
+  /** The index among the outputs that means "positive". */
+  positiveIndex: z.int().min(0).default(1),
+})
+
+export const preprocessing = z.discriminatedUnion('kind', [
+  imagePreprocessing,
+  tensorPreprocessing,
+  textPreprocessing,
+])
+
+/** Facts about the graph that tell one architecture from another; checked when the model is loaded. */
+const architecture = z.strictObject({
+  family: z.string(),
+  precision: z.string(),
+  /** Numbers stored in the graph: weights, biases and what quantisation adds. */
+  parameters: z.strictObject({ min: z.int().min(0), max: z.int().min(0), actual: z.int().min(0).optional() }),
+  /** Every operator that the graph may use. */
+  operators: z.array(z.string()).min(1),
+})
+export type Architecture = z.infer<typeof architecture>
+
+const fileName = z.string().regex(/^[\w.-]+$/, 'must be the name of a file beside model.json')
+const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/, 'must be sha256: and 64 hexadecimal digits')
+
+/** An image with the uint8 pixels (lossless PNG) and the label that it must give; compared at every start. */
+const reference = z.strictObject({
+  image: fileName,
+  imageSha256: z.string().optional(),
+  tensor: fileName,
+  /** Over the raw bytes, height by width by RGB. */
+  tensorSha256: z.string().optional(),
+  label: z.string(),
+})
+export type Reference = z.infer<typeof reference>
+
+const accuracy = z.strictObject({
+  top1: z.number().min(0).max(1),
+  balanced: z.number().min(0).max(1).optional(),
+  photos: z.int().min(1),
+})
+
+export const IMAGE_FEATURES = ['brightness', 'contrast', 'saturation', 'sharpness'] as const
+export type ImageFeature = (typeof IMAGE_FEATURES)[number]
+
+/** How often a feature fell below each bound and beyond the last, on photos like the ones the model was trained for. */
+const featureProfile = z
+  .strictObject({ bounds: z.array(z.number()).min(1), counts: z.array(z.int().min(0)) })
+  .refine(({ bounds, counts }) => counts.length === bounds.length + 1, 'needs one count more than bounds')
+export type FeatureProfile = z.infer<typeof featureProfile>
+
+const profile = z.strictObject({
+  photos: z.int().min(1),
+  features: z.partialRecord(z.enum(IMAGE_FEATURES), featureProfile),
+  /** Predicted labels, in the order of `labels`. */
+  labels: z.array(z.int().min(0)).optional(),
+})
+export type Profile = z.infer<typeof profile>
+
+export const modelManifest = z
+  .strictObject({
+    name: z.string().regex(/^[\w.-]{1,64}$/, 'must be 1 to 64 letters, digits, dots, hyphens or underscores'),
+    version: z
+      .string()
+      .regex(/^[\w.-]{1,64}$/, 'must be 1 to 64 letters, digits, dots, hyphens or underscores'),
+    digest: digest.optional(),
+    labels: z.array(z.string().min(1)).max(100_000).optional(),
+    input: tensorSpec,
+    output: tensorSpec,
+    preprocessing,
+    architecture: architecture.optional(),
+    reference: reference.optional(),
+    accuracy: z.record(z.string(), accuracy).optional(),
+    profile: profile.optional(),
+    trainedOn: z.unknown().optional(),
+    licence: z.unknown().optional(),
+  })
+  .refine(({ preprocessing, labels }) => preprocessing.kind !== 'image' || (labels?.length ?? 0) > 0, {
+    path: ['labels'],
+    message: 'an image model needs its labels',
+  })
+export type ModelManifest = z.infer<typeof modelManifest>
+
+/**
+ * `sha256:…` over the bytes of model.onnx and the manifest's canonical JSON without its `digest`. Takes the manifest as it
+ * was read from the file: what the schema adds by default is no part of it.
+ */
+export function modelDigest(model: Uint8Array, manifest: Readonly<Record<string, unknown>>): string {
+  const { digest: _, ...rest } = manifest
+  return `sha256:${sha256(model, canonicalJson(rest))}`
+}
