@@ -16,7 +16,7 @@ async function demo(): Promise<number> {
   const stop = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop.abort())
   view.log('Weir demo: two versions of a food classifier, real photos, in a state folder of its own.')
-  const stack = await startStack(stop.signal)
+  const stack = await startStack({ signal: stop.signal })
   try {
     const gateway = createGatewayClient({ baseUrl: stack.operatorUrl })
     const controller = createControllerClient({ baseUrl: stack.controllerUrl, actor: 'demo' })

@@ -10,52 +10,74 @@ export interface Stack {
   readonly publicUrl: string
   readonly operatorUrl: string
   readonly controllerUrl: string
+  /** The process id of `weir up`. */
+  readonly pid: number
   stop(): Promise<void>
+}
+
+export interface StackPorts {
+  readonly public: number
+  readonly operator: number
+  readonly controller: number
+}
+
+export interface StackOptions {
+  readonly ports?: StackPorts
+  readonly env?: Readonly<Record<string, string>>
+  readonly signal?: AbortSignal
 }
 
 const READY_LIMIT_MS = 60_000
 const WEIR = fileURLToPath(new URL('../weir.ts', import.meta.url))
 
+/** Three ports that nothing listens on, away from the ones that `npm start` takes. */
+export async function freeStackPorts(): Promise<StackPorts> {
+  const first = await freePort('127.0.0.1', 18_080)
+  const operator = await freePort('127.0.0.1', first + 1)
+  return { public: first, operator, controller: await freePort('127.0.0.1', operator + 1) }
+}
+
 /** A whole `weir up` beside whatever else runs: free ports, a state folder that goes with it. */
-export async function startStack(signal?: AbortSignal): Promise<Stack> {
+export async function startStack(options: StackOptions = {}): Promise<Stack> {
+  const { ports = await freeStackPorts(), env = {}, signal } = options
   const state = await mkdtemp(join(tmpdir(), 'weir-'))
-  const port = await freePort('127.0.0.1', 18_080)
-  const operatorPort = await freePort('127.0.0.1', port + 1)
-  const controllerPort = await freePort('127.0.0.1', operatorPort + 1)
-  const ports = ['--port', port, '--operator-port', operatorPort, '--controller-port', controllerPort]
-  const args = [
-    WEIR,
-    'up',
-    '--fresh',
-    '--state',
-    state,
-    ...ports.map(String),
-    '--first-serving-port',
-    '19101',
-  ]
-  const up = spawn(process.execPath, args, { detached: true, stdio: ['ignore', 'pipe', 'pipe'] })
+  const up = spawn(process.execPath, [WEIR, 'up', ...upArguments(state, ports)], {
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, ...env },
+  })
   let output = ''
-  for (const stream of [up.stdout, up.stderr])
-    stream.on('data', chunk => (output = (output + String(chunk)).slice(-4000)))
+  for (const stream of [up.stdout, up.stderr]) {
+    stream.on('data', chunk => {
+      output = (output + String(chunk)).slice(-4000)
+    })
+  }
   const exited = new Promise<void>(resolve => up.once('exit', () => resolve()))
   const stop = async () => {
     if (up.exitCode === null && up.signalCode === null) up.kill('SIGTERM')
     await exited
     await rm(state, { recursive: true, force: true })
   }
-  const operatorUrl = `http://127.0.0.1:${operatorPort}`
+  const urlOf = (port: number) => `http://127.0.0.1:${port}`
   try {
-    await ready(operatorUrl, () => up.exitCode !== null, signal)
+    await ready(urlOf(ports.operator), () => up.exitCode !== null, signal)
   } catch (cause) {
     await stop()
     throw new WeirError('not_ready', `weir up did not become ready:\n${output}`, { cause })
   }
   return {
-    publicUrl: `http://127.0.0.1:${port}`,
-    operatorUrl,
-    controllerUrl: `http://127.0.0.1:${controllerPort}`,
+    publicUrl: urlOf(ports.public),
+    operatorUrl: urlOf(ports.operator),
+    controllerUrl: urlOf(ports.controller),
+    pid: up.pid ?? 0,
     stop,
   }
+}
+
+function upArguments(state: string, ports: StackPorts): string[] {
+  const { public: port, operator, controller } = ports
+  const numbers = ['--port', port, '--operator-port', operator, '--controller-port', controller]
+  return ['--state', state, ...numbers.map(String), '--first-serving-port', '19101']
 }
 
 async function ready(operatorUrl: string, hasEnded: () => boolean, signal?: AbortSignal): Promise<void> {
