@@ -1,5 +1,39 @@
 import type { Command } from 'commander'
+import { execProgram } from '../exec.ts'
 
+interface GatewayCommand {
+  readonly config: string
+  readonly port: string
+  readonly host: string
+  readonly operatorPort: string
+  readonly operatorHost: string
+  readonly workers?: string
+  readonly state?: string
+}
+
+/** `weir gateway`: becomes the gateway's primary process. */
 export function addGateway(program: Command): void {
-  program.command('gateway').description('start a gateway')
+  program
+    .command('gateway')
+    .description('start a gateway that splits traffic between the variants of its routes')
+    .requiredOption(
+      '--config <file>',
+      'routes to begin with (YAML); afterwards the store in the state folder counts',
+    )
+    .option('--port <n>', 'port for clients', '8080')
+    .option('--host <address>', 'address for clients', '127.0.0.1')
+    .option('--operator-port <n>', 'port of the operator API and /metrics', '8081')
+    .option('--operator-host <address>', 'address of the operator API', '127.0.0.1')
+    .option('--workers <n>', 'forwarding processes (default: cores less one, at least one)')
+    .option('--state <dir>', 'state folder (default: WEIR_STATE, or .weir)')
+    .action(startGateway)
+}
+
+function startGateway(options: GatewayCommand): void {
+  const { config, port, host, operatorPort, operatorHost, workers, state } = options
+  const args = ['--config', config, '--port', port, '--host', host]
+  args.push('--operator-port', operatorPort, '--operator-host', operatorHost)
+  if (workers !== undefined) args.push('--workers', workers)
+  if (state !== undefined) args.push('--state', state)
+  execProgram('gateway/main.ts', args)
 }
