@@ -4,10 +4,25 @@ import { createTemper, type MetricBlock } from './temper.ts'
 export interface HarmOptions {
   /** r: a candidate whose rate is up to this many times stable's is healthy. */
   readonly toleranceRatio: number
-  /** Looks that the rollout may take: its deadline over its interval, never the length of what happened. */
-  readonly maxPolls: number
+  readonly restartMass: RestartMass
   /** Shared between processes that see the same exposure shares. */
   readonly tilts?: (share: number) => readonly Tilt[]
+}
+
+/** How much of the mixture begins at a block; known before the block, and never more than what remains. */
+export type RestartMass = (at: {
+  readonly isFirst: boolean
+  readonly isFirstAtWeights: boolean
+  readonly remaining: number
+}) => number
+
+/**
+ * Much at the first block, some after a weight change, a little always. `maxPolls` is how many looks the rollout may
+ * take, its deadline over its interval, never the length of what happened.
+ */
+export function createRestartMass(maxPolls: number): RestartMass {
+  return ({ isFirst, isFirstAtWeights, remaining }) =>
+    0.25 / maxPolls + (isFirst ? 0.5 : 0) + (isFirstAtWeights ? Math.min(0.05, remaining / 5) : 0)
 }
 
 export interface Harm {
@@ -21,42 +36,39 @@ export interface Harm {
  * that harm which starts late is found as fast as harm that starts at once: Shin, Ramdas & Rinaldo, e-detectors.
  */
 export function createHarm(options: HarmOptions): Harm {
-  const { toleranceRatio, maxPolls, tilts = createTilts(HARM) } = options
+  const { toleranceRatio, tilts = createTilts(HARM) } = options
   const temper = createTemper(toleranceRatio)
+  const takeMass = createMixture(options.restartMass)
   const logs = HARM.map(() => -Infinity)
-  const mass = createRestartMass(maxPolls)
   let value = 0
 
   return {
     step(block) {
       const phi = temper(block)
-      const logRestart = Math.log(mass.take(block.weightsEpoch))
+      const mass = takeMass(block.weightsEpoch)
+      const logRestart = Math.log(mass.restarted)
       const { xc, xs } = block.counts
       for (const [k, tilt] of tilts(exposureShare(block.counts, toleranceRatio)).entries()) {
         const restarted = logAdd(logs[k] ?? -Infinity, logRestart)
         logs[k] = (xc * tilt.candidate - xs * tilt.stable) / phi + restarted
       }
-      value = logAdd(logSum(logs) - Math.log(logs.length), Math.log(mass.remaining()))
+      value = logAdd(logSum(logs) - Math.log(logs.length), Math.log(mass.remaining))
     },
     logValue: () => value,
   }
 }
 
-/** How much of the mixture restarts at each block: much at the first, some after a weight change, a little always. */
-function createRestartMass(maxPolls: number): { take(weightsEpoch: number): number; remaining(): number } {
+/** Keeps what remains of the mixture: the part that bets on no harm yet. */
+function createMixture(restartMass: RestartMass) {
   let remaining = 1
-  let first = true
+  let isFirst = true
   let epoch = 0
-  return {
-    take(weightsEpoch) {
-      const atFirst = first ? 0.5 : 0
-      const atChange = weightsEpoch === epoch ? 0 : Math.min(0.05, remaining / 5)
-      const taken = Math.min(remaining, 0.25 / maxPolls + atFirst + atChange)
-      first = false
-      epoch = weightsEpoch
-      remaining = Math.max(0, remaining - taken)
-      return taken
-    },
-    remaining: () => remaining,
+  return (weightsEpoch: number) => {
+    const wanted = restartMass({ isFirst, isFirstAtWeights: weightsEpoch !== epoch, remaining })
+    const restarted = Math.min(remaining, wanted)
+    remaining = Math.max(0, remaining - restarted)
+    isFirst = false
+    epoch = weightsEpoch
+    return { restarted, remaining }
   }
 }

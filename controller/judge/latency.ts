@@ -1,11 +1,11 @@
 import type { Block } from '../evidence/blocks.ts'
 import { sameBounds, type Histogram } from '../evidence/tally.ts'
 import { createTilts, HARM, logMean, type Counts } from './e-value.ts'
-import { createHarm, type Harm } from './harm.ts'
+import { createHarm, type Harm, type RestartMass } from './harm.ts'
 
 export interface LatencyOptions {
   readonly toleranceRatio: number
-  readonly maxPolls: number
+  readonly restartMass: RestartMass
 }
 
 export interface Latency {
@@ -20,7 +20,7 @@ export interface Latency {
  * Latency harm: for each pair of bounds the event is "slower than it", stable's at T and the candidate's at
  * toleranceRatio * T. The pairs are dependent; the mean of e-values is an e-value all the same (Wang, arXiv 2409.19888).
  */
-export function createLatency({ toleranceRatio, maxPolls }: LatencyOptions): Latency {
+export function createLatency({ toleranceRatio, restartMass }: LatencyOptions): Latency {
   const tilts = createTilts(HARM)
   let bounds: readonly number[] | undefined
   let tracks: readonly Track[] = []
@@ -29,7 +29,7 @@ export function createLatency({ toleranceRatio, maxPolls }: LatencyOptions): Lat
   function begin(first: readonly number[]) {
     bounds = first
     tracks = pairBounds(first, toleranceRatio).map(pair => {
-      return { pair, harm: createHarm({ toleranceRatio: 1, maxPolls, tilts }) }
+      return { pair, harm: createHarm({ toleranceRatio: 1, restartMass, tilts }) }
     })
   }
 

@@ -2,7 +2,7 @@ import type { Decision } from '../../contract/history.ts'
 import type { Block } from '../evidence/blocks.ts'
 import { createAbsolute, type Absolute } from './absolute.ts'
 import { logMean, logSum } from './e-value.ts'
-import { createHarm } from './harm.ts'
+import { createHarm, createRestartMass } from './harm.ts'
 import { createLatency } from './latency.ts'
 import { clientErrorsOf, failuresOf, slowOf } from './metric-block.ts'
 import type { JudgeOptions } from './options.ts'
@@ -66,10 +66,10 @@ function largest(parts: readonly WeightedPart[]): Cause | null {
 
 /** The four kinds of harm. A part without data is 1. */
 function createParts(options: JudgeOptions) {
-  const { failureToleranceRatio, latencyToleranceRatio, maxPolls } = options
-  const failure = createHarm({ toleranceRatio: failureToleranceRatio, maxPolls })
-  const clientError = createHarm({ toleranceRatio: failureToleranceRatio, maxPolls })
-  const latency = createLatency({ toleranceRatio: latencyToleranceRatio, maxPolls })
+  const restartMass = createRestartMass(options.maxPolls)
+  const failure = createHarm({ toleranceRatio: options.failureToleranceRatio, restartMass })
+  const clientError = createHarm({ toleranceRatio: options.failureToleranceRatio, restartMass })
+  const latency = createLatency({ toleranceRatio: options.latencyToleranceRatio, restartMass })
   const objectives = createObjectives(options)
 
   function logOf(cause: Cause): number {
