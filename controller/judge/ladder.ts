@@ -12,7 +12,7 @@ const MAX_EXCESS = 0.05
 
 /** The largest excess, a fraction, that may be possible before the candidate gets `weightPercent`. */
 export function budgetFor(weightPercent: number, riskBudget: number): number {
-  return Math.min(riskBudget / (weightPercent / 100), MAX_EXCESS)
+  return Math.min((riskBudget * 100) / weightPercent, MAX_EXCESS)
 }
 
 export interface RampPosition {
