@@ -1,4 +1,3 @@
-import { reportAndExit } from '../report.ts'
 import { createControllerClient } from '../../client/controller.ts'
 import { createGatewayClient } from '../../client/gateway.ts'
 import { readPhotos, startSteadyLoad } from '../load/steady-load.ts'
@@ -7,11 +6,10 @@ import { closingTable } from './closing-table.ts'
 import { startStack } from './stack.ts'
 import { playStory } from './story.ts'
 
-// `npm run demo`: one version brought to all users, and one that really fails taken away, while clients notice nothing.
-
 const REQUESTS_PER_SECOND = 40
 
-async function demo(): Promise<number> {
+/** One version brought to all users, and one that really fails taken away, while clients notice nothing. */
+export async function runDemo(): Promise<void> {
   const view = createLiveView(process.stdout)
   const stop = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop.abort())
@@ -29,13 +27,12 @@ async function demo(): Promise<number> {
     })
     const story = await playStory({ gateway, controller, load, view, signal: stop.signal })
     const result = await load.stop()
-    if (stop.signal.aborted) return 130
+    process.exitCode = 130
+    if (stop.signal.aborted) return
     view.log(closingTable(result, story))
-    return result.failed === 0 && story.promoted && story.withdrawn ? 0 : 1
+    process.exitCode = result.failed === 0 && story.promoted && story.withdrawn ? 0 : 1
   } finally {
     view.close()
     await stack.stop()
   }
 }
-
-demo().then(code => process.exit(code), reportAndExit)
