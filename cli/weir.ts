@@ -16,7 +16,9 @@ import { addStatus } from './verbs/status.ts'
 import { addTraffic } from './verbs/traffic.ts'
 import { addUp } from './verbs/up.ts'
 
-const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+  version: string
+}
 
 const program = new Command('weir')
   .description('puts a new version of a model in front of real users safely')

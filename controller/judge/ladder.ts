@@ -6,7 +6,7 @@ export interface Rung {
   readonly budget: number
 }
 
-const RAMP_WEIGHTS: readonly number[] = [1, 5, 10, 25, 50]
+export const RAMP_WEIGHTS: readonly number[] = [1, 5, 10, 25, 50]
 /** No excess above this is ever allowed, however small the share of users that see it. */
 const MAX_EXCESS = 0.05
 

@@ -1,5 +1,6 @@
 import type { GatewayClient } from '../../client/gateway.ts'
 import type { Look } from '../../contract/history.ts'
+import { weightsBp } from '../../contract/policy.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
 import { describeProblem } from '../../lib/problem.ts'
@@ -235,9 +236,3 @@ export function createReconciler(options: ReconcilerOptions) {
 export type Reconciler = ReturnType<typeof createReconciler>
 
 const NOT_ASKED: DeploymentStatus = { kind: 'absent' }
-
-function weightsBp(policy: PolicyView): Record<string, number> {
-  return Object.fromEntries(
-    Object.entries(policy.weights).map(([variant, percent]) => [variant, Math.round(percent * 100)]),
-  )
-}

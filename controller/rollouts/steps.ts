@@ -1,7 +1,6 @@
 import type { RolloutSpec, Step } from '../../contract/rollout.ts'
+import { RAMP_WEIGHTS } from '../judge/ladder.ts'
 import type { RolloutState } from './rollout-state.ts'
-
-const RAMP_WEIGHTS_PERCENT = [1, 5, 10, 25, 50]
 
 type AnyStepView =
   | { readonly kind: 'done' }
@@ -47,7 +46,7 @@ export function currentStep(state: RolloutState, spec: RolloutSpec): AnyStepView
 
 /** The smallest weight of the ladder 1, 5, 10, 25, 50, `to` above the present one; `to` itself at the end. Percent. */
 export function rampWeight(presentPercent: number, toPercent: number): number {
-  return RAMP_WEIGHTS_PERCENT.find(weight => weight > presentPercent && weight < toPercent) ?? toPercent
+  return RAMP_WEIGHTS.find(weight => weight > presentPercent && weight < toPercent) ?? toPercent
 }
 
 function nextWeight(steps: readonly Step[], presentPercent: number): number {
