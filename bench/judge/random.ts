@@ -7,8 +7,9 @@ export interface Random {
   binomial(trials: number, probability: number): number
 }
 
-export function createRandom(seed: number): Random {
-  const uniform = mulberry32(seed)
+/** Streams of one seed are independent of each other: one for each simulated rollout. */
+export function createRandom(seed: number, stream = 0): Random {
+  const uniform = sfc32(seed, stream)
   const random: Random = {
     uniform,
     normal: () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform()),
@@ -21,15 +22,19 @@ export function createRandom(seed: number): Random {
   return random
 }
 
-/** Tommy Ettinger's mulberry32 (public domain): 32 bits of state, enough for simulations. */
-function mulberry32(seed: number): () => number {
-  let state = seed | 0
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let bits = Math.imul(state ^ (state >>> 15), 1 | state)
-    bits = (bits + Math.imul(bits ^ (bits >>> 7), 61 | bits)) ^ bits
-    return ((bits ^ (bits >>> 14)) >>> 0) / 4_294_967_296
+/** Chris Doty-Humphrey's sfc32 (PractRand, public domain): 128 bits of state, so that streams do not meet. */
+function sfc32(seed: number, stream: number): () => number {
+  let [a, b, c, count] = [0, seed | 0, stream | 0, 1]
+  const next = () => {
+    const sum = (((a + b) | 0) + count) | 0
+    count = (count + 1) | 0
+    a = b ^ (b >>> 9)
+    b = (c + (c << 3)) | 0
+    c = (((c << 21) | (c >>> 11)) + sum) | 0
+    return (sum >>> 0) / 4_294_967_296
   }
+  for (let warmUp = 0; warmUp < 15; warmUp++) next()
+  return next
 }
 
 // Both distributions are inverted exactly, outwards from the mode, so that rare events are as rare as they should be.

@@ -1,4 +1,4 @@
-import { createTilts, exposureShare, logSum, NON_INFERIORITY } from './e-value.ts'
+import { createTilts, exposureShare, NON_INFERIORITY } from './e-value.ts'
 import { createTemper, type MetricBlock } from './temper.ts'
 
 /** The bound's level: the chance that it is ever below the true excess. */
@@ -42,20 +42,38 @@ interface Line {
   readonly slope: number
 }
 
-/** The d in [-1, 1] at which the log-sum of the lines reaches the target, 1 where it does not. It increases with d. */
+/**
+ * The d in [-1, 1] at which the log-sum of the lines reaches the target, 1 where it does not. The log-sum increases with
+ * d and is convex, so Newton's steps from the right of the root go down to it without passing it; bisection would find
+ * the same in forty evaluations.
+ */
 function solve(lines: readonly Line[], target: number): number {
-  const at = (d: number) => logSum(lines.map(line => line.log + line.slope * d))
-  if (at(1) < target) return 1
-  // No line alone is above the target at the root, and one of them is within ln 8 of it: that brackets the root.
-  const nearest = (goal: number) => Math.min(...lines.map(line => (goal - line.log) / line.slope))
-  let low = Math.max(-1, nearest(target - Math.log(lines.length)))
-  let high = Math.min(1, nearest(target))
-  while (high - low > PRECISION) {
-    const middle = (low + high) / 2
-    if (at(middle) < target) low = middle
-    else high = middle
+  // No single line is above the target at the root, so the first line to meet it is on the right of the root.
+  let d = 1
+  for (const line of lines) d = Math.min(d, (target - line.log) / line.slope)
+  for (let step = 0; step < MAX_STEPS; step++) {
+    const { value, slope } = logSumAt(lines, d)
+    const over = value - target
+    if (over < 0 && d === 1) return 1
+    if (over <= slope * PRECISION) break
+    d -= over / slope
   }
-  return high
+  return Math.max(-1, d)
 }
 
-const PRECISION = 1e-12
+const PRECISION = 1e-13
+const MAX_STEPS = 50
+
+/** The log-sum of the lines at d, and its derivative. */
+function logSumAt(lines: readonly Line[], d: number): { readonly value: number; readonly slope: number } {
+  let high = -Infinity
+  for (const line of lines) high = Math.max(high, line.log + line.slope * d)
+  let total = 0
+  let slope = 0
+  for (const line of lines) {
+    const part = Math.exp(line.log + line.slope * d - high)
+    total += part
+    slope += part * line.slope
+  }
+  return { value: high + Math.log(total), slope: slope / total }
+}
