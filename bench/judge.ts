@@ -24,8 +24,8 @@ import { createZTest } from './judge/z-test.ts'
 const { values } = parseArgs({
   options: { seed: { type: 'string', default: '1' }, ramps: { type: 'string', default: '2000' } },
 })
-const seed = Number(values.seed)
-const ramps = Number(values.ramps)
+const seed = wholeNumber('seed', values.seed)
+const ramps = wholeNumber('ramps', values.ramps)
 /** Detection needs fewer: 300 of 2,000. */
 const fewerRamps = Math.max(10, Math.round(ramps * 0.15))
 
@@ -66,6 +66,12 @@ const HARMFUL: readonly Row[] = [
 const SLOWER: readonly Row[] = [1.1, 1.15, 1.25, 2].map(ratio => {
   return { label: `latency x${ratio}, 500 rps`, scenario: slower(500, 0.001, ratio) }
 })
+
+function wholeNumber(name: string, text: string): number {
+  const value = Number(text)
+  if (!Number.isInteger(value) || value < 1) throw new Error(`--${name} must be a whole number from 1 on`)
+  return value
+}
 
 function printTable(head: readonly string[], rows: Iterable<readonly string[]>): void {
   console.log(`| ${head.join(' | ')} |\n|${'---|'.repeat(head.length)}`)

@@ -1,5 +1,5 @@
 import type { Contender } from './contender.ts'
-import type { Handled } from './traffic.ts'
+import type { Handled, Interval } from './traffic.ts'
 import { createWindows, quantile } from './windows.ts'
 
 export interface KayentaSettings {
@@ -14,21 +14,22 @@ export interface KayentaSettings {
 
 /**
  * Kayenta's judge: a Mann-Whitney test of the points of a fixed window, failing on "High". Its metrics are the team's to
- * choose; each one more raises its false alarms, so here there is one.
+ * choose; each one more raises its false alarms, so here there is one. As it advises, the candidate is compared with a
+ * baseline of its own size.
  */
 export function createKayenta(settings: KayentaSettings = {}): Contender {
   const { windowSeconds = 300, pointSeconds = 60, confidence = 0.98, tolerance = 0.25 } = settings
   const { metric = 'failure rate' } = settings
-  const isHigh = (candidate: readonly number[], stable: readonly number[]) =>
-    isShiftedUp({ candidate, stable, z: Z[confidence] ?? Number.NaN, tolerance })
+  const isHigh = (candidate: readonly number[], baseline: readonly number[]) =>
+    isShiftedUp({ candidate, baseline, z: Z[confidence] ?? Number.NaN, tolerance })
   return {
     name: 'Kayenta windows',
-    settings: `${metric}, window ${windowSeconds} s, a point each ${pointSeconds} s, confidence ${confidence}, tolerance ${tolerance}`,
+    settings: `${metric}, baseline of the candidate's size, window ${windowSeconds} s, a point each ${pointSeconds} s, confidence ${confidence}, tolerance ${tolerance}`,
     source:
       'spinnaker/kayenta MannWhitney.scala at 552aa6253b99, NetflixACAJudge.scala and MannWhitneyClassifier.scala at 39c1d8a3f062',
     start() {
       const points = createWindows(pointSeconds)
-      let gathered: { candidate: Handled; stable: Handled }[] = []
+      let gathered: Pair[] = []
       return interval => {
         const point = points(interval)
         if (point) gathered.push(point)
@@ -37,7 +38,7 @@ export function createKayenta(settings: KayentaSettings = {}): Contender {
         gathered = []
         return isHigh(
           valuesOf(window, 'candidate', METRICS[metric]),
-          valuesOf(window, 'stable', METRICS[metric]),
+          valuesOf(window, 'baseline', METRICS[metric]),
         )
       }
     },
@@ -47,6 +48,7 @@ export function createKayenta(settings: KayentaSettings = {}): Contender {
 /** Two-sided normal quantiles of the confidence levels that its source uses. */
 const Z: Readonly<Record<number, number>> = { 0.98: 2.326347874, 0.95: 1.9599639845 }
 
+type Pair = Pick<Interval, 'candidate' | 'baseline'>
 type Metric = (handled: Handled) => number
 const METRICS = {
   'failure rate': ({ failures, requests }: Handled) => failures / requests,
@@ -54,8 +56,8 @@ const METRICS = {
 } satisfies Record<string, Metric>
 
 function valuesOf(
-  window: readonly { candidate: Handled; stable: Handled }[],
-  variant: 'candidate' | 'stable',
+  window: readonly Pair[],
+  variant: 'candidate' | 'baseline',
   metric: Metric,
 ): readonly number[] {
   return window.map(point => metric(point[variant])).filter(value => !Number.isNaN(value)) // its default: NaN removed
@@ -63,17 +65,17 @@ function valuesOf(
 
 interface Shift {
   readonly candidate: readonly number[]
-  readonly stable: readonly number[]
+  readonly baseline: readonly number[]
   readonly z: number
   readonly tolerance: number
 }
 
 /** Its confidence interval is asymptotic, as in R's wilcox.test: the shifts at which the rank-sum statistic is at z. */
-function isShiftedUp({ candidate, stable, z, tolerance }: Shift): boolean {
-  if (candidate.length === 0 || stable.length === 0) return false
-  if (candidate.every((value, index) => value === stable[index])) return false
-  const lower = rootOf(shift => standardized(candidate, stable, shift) - z, candidate, stable)
-  const estimate = rootOf(shift => standardized(candidate, stable, shift), candidate, stable)
+function isShiftedUp({ candidate, baseline, z, tolerance }: Shift): boolean {
+  if (candidate.length === 0 || baseline.length === 0) return false
+  if (candidate.every((value, index) => value === baseline[index])) return false
+  const lower = rootOf(shift => standardized(candidate, baseline, shift) - z, candidate, baseline)
+  const estimate = rootOf(shift => standardized(candidate, baseline, shift), candidate, baseline)
   return lower > tolerance * Math.abs(estimate)
 }
 

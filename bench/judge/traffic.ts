@@ -32,6 +32,8 @@ export interface Interval {
   readonly weightPercent: number
   readonly stable: Handled
   readonly candidate: Handled
+  /** Stable's version at the candidate's size, for those that compare with one. */
+  readonly baseline: Handled
 }
 
 /** The gateway's bounds, seconds. */
@@ -47,22 +49,27 @@ export interface Moment {
 
 /** Requests come at random (Poisson), fail at random, and take lognormal times. */
 export function handle(scenario: Scenario, random: Random, moment: Moment): Interval {
-  const conditions = scenario.at(moment.t - moment.seconds)
-  const requests = scenario.requestsPerSecond * moment.seconds * (conditions.traffic ?? 1)
+  const { stable, candidate, latencyRatio = 1, traffic = 1 } = scenario.at(moment.t - moment.seconds)
+  const requests = scenario.requestsPerSecond * moment.seconds * traffic
   const share = moment.weightPercent / 100
-  const variant = (mean: number, failureRate: number, latencyRatio: number): Handled => {
-    const count = random.poisson(mean)
-    return {
-      requests: count,
-      failures: random.binomial(count, failureRate),
-      within: drawWithin(random, count, cellsAt(latencyRatio)),
-    }
-  }
   return {
     ...moment,
-    stable: variant(requests * (1 - share), conditions.stable, 1),
-    candidate: variant(requests * share, conditions.candidate, conditions.latencyRatio ?? 1),
+    stable: draw(random, { mean: requests * (1 - share), failureRate: stable, latencyRatio: 1 }),
+    candidate: draw(random, { mean: requests * share, failureRate: candidate, latencyRatio }),
+    baseline: draw(random, { mean: requests * share, failureRate: stable, latencyRatio: 1 }),
   }
+}
+
+interface Expected {
+  readonly mean: number
+  readonly failureRate: number
+  readonly latencyRatio: number
+}
+
+function draw(random: Random, { mean, failureRate, latencyRatio }: Expected): Handled {
+  const requests = random.poisson(mean)
+  const failures = random.binomial(requests, failureRate)
+  return { requests, failures, within: drawWithin(random, requests, cellsAt(latencyRatio)) }
 }
 
 /** For each bound the probability that a request is within it, given that it is not within the one before. */

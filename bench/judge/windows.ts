@@ -19,6 +19,7 @@ function join(a: Interval, b: Interval): Interval {
     weightPercent: b.weightPercent,
     stable: sum(a.stable, b.stable),
     candidate: sum(a.candidate, b.candidate),
+    baseline: sum(a.baseline, b.baseline),
   }
 }
 
