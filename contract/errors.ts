@@ -42,11 +42,13 @@ const STATUS = {
   bad_gateway: 502,
   overloaded: 503,
   not_ready: 503,
+  model_refused: 503,
   draining: 503,
   route_closed: 503,
   no_healthy_endpoint: 503,
   insufficient_storage: 507,
   gateway_timeout: 504,
+  deadline_exceeded: 504,
   drill: 500,
 } as const
 

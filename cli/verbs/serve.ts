@@ -1,5 +1,36 @@
 import type { Command } from 'commander'
+import { execProgram } from '../exec.ts'
+
+const OPTIONS: readonly (readonly [flags: string, description: string])[] = [
+  ['--port <number>', 'where to listen (9101; 0: any free port)'],
+  ['--host <address>', 'where to listen (127.0.0.1)'],
+  [
+    '--drill <settings>',
+    'fail or slow a part of the answers: failRate=0.2,delayMs=300,after=50,statusCode=500',
+  ],
+  ['--workers <number>', 'inference threads (one a core, at most 4)'],
+  ['--threads <number>', 'threads within one inference (what the workers leave of the cores)'],
+  ['--max-batch <number>', 'requests computed together (1)'],
+  ['--max-delay-ms <number>', 'how long a request waits for others to share its batch (0)'],
+  ['--queue <number>', 'requests that may wait (128)'],
+  ['--max-pixels <number>', 'largest image that is decoded (32000000)'],
+  ['--samples <folder>', 'photos for /test, listed in samples.json'],
+  ['--owner-pid <pid>', 'end when this process ends'],
+]
 
 export function addServe(program: Command): void {
-  program.command('serve').description('serve one model version on its own')
+  const command = program
+    .command('serve')
+    .description('serve one model version on its own')
+    .requiredOption('--model <folder or file>', 'a version (model.onnx and model.json), or a bare .onnx file')
+  for (const [flags, description] of OPTIONS) command.option(flags, description)
+  command.action((options: Readonly<Record<string, string>>) => {
+    // glibc's arena for every thread would cost about 50 MB, and the setting is read when a process starts
+    execProgram('serving/main.ts', Object.entries(options).flatMap(toArgument), { MALLOC_ARENA_MAX: '2' })
+  })
+}
+
+/** maxBatch, "4" → --max-batch=4, one word, so that a value may begin with a hyphen. */
+function toArgument([name, value]: [string, string]): string[] {
+  return [`--${name.replaceAll(/[A-Z]/g, letter => `-${letter.toLowerCase()}`)}=${value}`]
 }

@@ -1,0 +1,42 @@
+import { z } from 'zod'
+import { WeirError } from '../contract/errors.ts'
+import { describeIssues } from '../lib/parse.ts'
+import { decodeBase64 } from './base64.ts'
+import { parseJsonBody } from './json-body.ts'
+import { parseMultipart } from './multipart.ts'
+
+const jsonRequest = z.strictObject({ image: z.string() })
+
+/** The image's bytes out of a body in any of the three forms: a form with the field `file`, the image itself, or JSON. */
+export function imageOfRequest(contentType: string, body: Uint8Array): Uint8Array {
+  const mediaType = (contentType.split(';')[0] ?? '').trim().toLowerCase()
+  if (mediaType === 'multipart/form-data') return nonEmpty(fileOfForm(body, contentType))
+  if (mediaType === 'application/json') return nonEmpty(imageOfJson(body))
+  if (mediaType === '' && body.byteLength === 0) throw missingFile()
+  if (mediaType.startsWith('image/') || mediaType === 'application/octet-stream') return nonEmpty(body)
+  throw new WeirError(
+    'unsupported_media_type',
+    'send the photo as multipart/form-data with the field "file", as image/*, or as JSON {"image":"<base64>"}',
+  )
+}
+
+function fileOfForm(body: Uint8Array, contentType: string): Uint8Array {
+  const file = parseMultipart(body, contentType).find(part => part.name === 'file')
+  if (file === undefined) throw missingFile()
+  return file.content
+}
+
+function imageOfJson(body: Uint8Array): Uint8Array {
+  const parsed = jsonRequest.safeParse(parseJsonBody(body))
+  if (!parsed.success) throw new WeirError('bad_request', describeIssues(parsed.error))
+  return decodeBase64(parsed.data.image, 'image')
+}
+
+function nonEmpty(bytes: Uint8Array): Uint8Array {
+  if (bytes.byteLength === 0) throw new WeirError('empty_file', 'the file is empty')
+  return bytes
+}
+
+function missingFile(): WeirError {
+  return new WeirError('missing_file', 'the form has no field "file" with a photo in it')
+}

@@ -1,0 +1,131 @@
+import { Worker } from 'node:worker_threads'
+import type {
+  DispatchedTask,
+  FromWorker,
+  TaskResult,
+  ToWorker,
+  WorkerSettings,
+} from './inference-messages.ts'
+import { ModelRefused } from './model.ts'
+import type { ServedModel } from './served-model.ts'
+// Not used on this thread, but on glibc a native library that several threads load must have been loaded by the main one:
+// https://sharp.pixelplumbing.com/install/#worker-threads
+import 'sharp'
+
+export interface InferencePool {
+  readonly model: ServedModel
+  readonly workers: number
+  /** What a session and its first runs added to the resident memory. */
+  readonly sessionBytes: number
+  /** How many dispatches would be taken right now. */
+  free(): number
+  dispatch(tasks: readonly DispatchedTask[]): Promise<readonly TaskResult[]>
+  /** Waits for what is being computed, frees the sessions and ends the threads. */
+  close(): Promise<void>
+}
+
+export interface InferencePoolOptions {
+  readonly settings: WorkerSettings
+  readonly workers: number
+  /** A thread ended on its own: out of memory, or a bug. Nothing will answer for what it held. */
+  readonly onLost: (cause: Error) => void
+}
+
+/** While a thread computes one dispatch the photos of the next are decoded, so that it never waits for the HTTP thread. */
+const DISPATCHES_PER_WORKER = 2
+/** Requests leave almost nothing that lives long; a larger young generation only adds resident memory. */
+const YOUNG_GENERATION_MB = 8
+
+/**
+ * The first thread loads alone: it finds out whether the model is served at all, and what a session costs in memory.
+ * Throws ModelRefused.
+ */
+export async function openInferencePool(options: InferencePoolOptions): Promise<InferencePool> {
+  const first = await openThread(options)
+  const others = await Promise.all(Array.from({ length: options.workers - 1 }, () => openThread(options)))
+  const threads = [first, ...others]
+  const freest = () => threads.reduce((best, thread) => (thread.inFlight() < best.inFlight() ? thread : best))
+  return {
+    model: first.model,
+    workers: threads.length,
+    sessionBytes: first.sessionBytes,
+    free: () => threads.reduce((sum, thread) => sum + DISPATCHES_PER_WORKER - thread.inFlight(), 0),
+    dispatch: tasks => freest().dispatch(tasks),
+    close: async () => void (await Promise.all(threads.map(thread => thread.close()))),
+  }
+}
+
+interface Waiting {
+  readonly resolve: (results: readonly TaskResult[]) => void
+  readonly reject: (error: Error) => void
+}
+
+async function openThread({ settings, onLost }: InferencePoolOptions) {
+  const worker = new Worker(new URL('./inference-worker.ts', import.meta.url), {
+    workerData: settings,
+    name: 'inference',
+    resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
+  })
+  const { model, sessionBytes } = await loaded(worker)
+  const waiting = new Map<number, Waiting>()
+  const ended = new Promise<void>(resolve => worker.once('exit', () => resolve()))
+  let nextId = 0
+  let closing = false
+
+  worker.on('message', (message: FromWorker) => {
+    if (message.type !== 'done') return
+    waiting.get(message.id)?.resolve(message.results)
+    waiting.delete(message.id)
+  })
+  const lose = (cause: Error) => {
+    for (const { reject } of waiting.values()) reject(cause)
+    waiting.clear()
+    if (!closing) onLost(cause)
+    closing = true
+  }
+  worker.on('error', lose)
+  worker.on('exit', code => lose(new Error(`an inference thread ended with code ${code}`)))
+
+  return {
+    model,
+    sessionBytes,
+    inFlight: () => waiting.size,
+    dispatch: (tasks: readonly DispatchedTask[]) =>
+      new Promise<readonly TaskResult[]>((resolve, reject) => {
+        const id = nextId++
+        waiting.set(id, { resolve, reject })
+        send(worker, { type: 'run', id, tasks: tasks.map(ownBody) })
+      }),
+    close: async () => {
+      closing = true
+      send(worker, { type: 'close' })
+      await ended
+    },
+  }
+}
+
+async function loaded(worker: Worker): Promise<{ model: ServedModel; sessionBytes: number }> {
+  const message = await new Promise<FromWorker>((resolve, reject) => {
+    worker.once('message', resolve)
+    worker.once('error', reject)
+    worker.once('exit', code =>
+      reject(new Error(`an inference thread ended with code ${code} while loading`)),
+    )
+  })
+  if (message.type === 'loaded') return message
+  throw new ModelRefused(message.type === 'refused' ? message.reason : 'the model did not load')
+}
+
+/** Moves what owns its memory instead of copying it. */
+function send(worker: Worker, message: ToWorker): void {
+  const bodies =
+    message.type === 'run' ? message.tasks.map(({ task }) => task.body.buffer as ArrayBuffer) : []
+  worker.postMessage(message, bodies)
+}
+
+/** Small buffers are views of a pool that Node shares among them; moving that would empty the others. */
+function ownBody(dispatched: DispatchedTask): DispatchedTask {
+  const { body } = dispatched.task
+  if (body.byteLength === body.buffer.byteLength) return dispatched
+  return { ...dispatched, task: { ...dispatched.task, body: Uint8Array.from(body) } }
+}

@@ -1,0 +1,86 @@
+import { parentPort, workerData, type MessagePort } from 'node:worker_threads'
+import { contractProblems } from './model-contract.ts'
+import { ModelRefused, refusalReason, type ModelFiles } from './model.ts'
+import { describeModel, type ServedModel } from './served-model.ts'
+import { openSession, type OnnxSession } from './onnx-session.ts'
+import { checkReferenceLabel, checkReferencePixels } from './reference-check.ts'
+import { createTaskRunner, type RunTasks } from './task-runner.ts'
+import type { FromWorker, ToWorker, WorkerSettings } from './inference-messages.ts'
+import { dataOfValues, elementCount } from './tensor.ts'
+
+// An inference thread: one session of its own, loaded once and never replaced, since sessions leak when they are
+// (https://github.com/microsoft/onnxruntime/issues/25325). It ends by closing its port, never by being terminated.
+
+const WARM_UP_RUNS = 2
+
+async function load({ model, threads, maxBatch, maxPixels }: WorkerSettings) {
+  const residentBefore = process.memoryUsage.rss()
+  const session = await openSession(model.bytes, threads)
+  checkContract(model, session)
+  const described = describeModel(model.name, model.manifest, session)
+  const run = createTaskRunner({ session, model: described, maxBatch, maxPixels })
+  for (let times = 0; times < WARM_UP_RUNS; times++)
+    await warmUp({ files: model, session, model: described, run })
+  return { session, run, model: described, sessionBytes: process.memoryUsage.rss() - residentBefore }
+}
+
+function checkContract({ manifest, facts }: ModelFiles, session: OnnxSession): void {
+  const problems = manifest ? contractProblems(manifest, session, facts) : []
+  if (problems.length > 0)
+    throw new ModelRefused(`the model does not fit its manifest: ${problems.join('; ')}`)
+}
+
+interface WarmUp {
+  readonly files: ModelFiles
+  readonly session: OnnxSession
+  readonly model: ServedModel
+  readonly run: RunTasks
+}
+
+/** The first run allocates and is slow. It goes through all that a request goes through, where there is a reference image. */
+async function warmUp({ files, session, model, run }: WarmUp): Promise<void> {
+  const { reference } = files
+  if (!reference || model.preprocessing.kind !== 'image') return runOnNothing(session)
+  await checkReferencePixels(reference, model.preprocessing)
+  const [result] = await run([
+    { task: { protocol: 'predict', contentType: 'image/*', body: reference.image }, deadlineAt: undefined },
+  ])
+  if (!result?.ok) throw new ModelRefused(`the reference image gives no prediction: ${result?.message ?? ''}`)
+  const { label } = JSON.parse(String(result.answer.body)) as { label: string }
+  checkReferenceLabel(reference, label)
+}
+
+/** Ones of the smallest shape. A graph may need other values than these; then its first request warms it up. */
+async function runOnNothing(session: OnnxSession): Promise<void> {
+  const inputs = session.inputs.map(({ name, type, shape }) => {
+    const smallest = shape.map(dimension => Math.max(1, dimension))
+    const ones = Array.from({ length: elementCount(smallest) }, () => (type === 'string' ? '' : 1))
+    return { name, type, shape: smallest, data: dataOfValues(type, ones) }
+  })
+  await session.run(inputs).catch(() => undefined)
+}
+
+async function serve(port: MessagePort, settings: WorkerSettings): Promise<void> {
+  const say = (message: FromWorker) => port.postMessage(message)
+  const loaded = await load(settings).catch((error: unknown) =>
+    say({ type: 'refused', reason: refusalReason(error) }),
+  )
+  if (!loaded) return port.close()
+  const { session, run, model, sessionBytes } = loaded
+  const running = new Set<Promise<void>>()
+  port.on('message', (message: ToWorker) => {
+    if (message.type === 'close') {
+      void Promise.all(running)
+        .then(() => session.release())
+        .finally(() => port.close())
+      return
+    }
+    const { id, tasks } = message
+    const answered = run(tasks).then(results => say({ type: 'done', id, results }))
+    running.add(answered)
+    void answered.finally(() => running.delete(answered))
+  })
+  say({ type: 'loaded', model, sessionBytes })
+}
+
+if (parentPort) await serve(parentPort, workerData as WorkerSettings)

@@ -1,0 +1,110 @@
+import type { Clock } from '../lib/clock.ts'
+import type { Log } from '../lib/log.ts'
+import { createAdmission, type Admission } from './admission.ts'
+import { createDrift } from './drift.ts'
+import { openInferencePool, type InferencePool } from './inference-pool.ts'
+import { readModel, refusalReason } from './model.ts'
+import type { ServeOptions } from './options.ts'
+import { UNVERSIONED, type ServedModel } from './served-model.ts'
+import { createServiceTime } from './service-time.ts'
+import { createServingMetrics, type ServingMetrics } from './serving-metrics.ts'
+
+/** Where a model server is in its life. It goes forward only: another model is another process. */
+export type ServingState =
+  | { readonly kind: 'loading' }
+  | { readonly kind: 'ready'; readonly model: ServedModel; readonly admission: Admission }
+  /** It stays up to say why. */
+  | { readonly kind: 'refused'; readonly reason: string }
+  | { readonly kind: 'draining'; readonly model: ServedModel | undefined }
+
+export interface ModelServer {
+  state(): ServingState
+  readonly metrics: ServingMetrics
+  /** Ends in the state ready or refused; never throws. */
+  load(): Promise<void>
+  /** From now on not ready; what is queued is still answered. */
+  drain(): void
+  /** To be called when nothing is queued any more. */
+  close(): Promise<void>
+}
+
+export interface ModelServerOptions {
+  readonly options: Pick<
+    ServeOptions,
+    'model' | 'workers' | 'threads' | 'max-batch' | 'max-delay-ms' | 'queue' | 'max-pixels'
+  >
+  readonly clock: Clock
+  readonly log: Log
+  /** An inference thread is gone, and with it a part of the process that cannot be put back safely. */
+  readonly onLost: (cause: Error) => void
+}
+
+const MAX_QUEUE_BYTES = 64 * 1024 * 1024
+
+export function createModelServer({ options, clock, log, onLost }: ModelServerOptions): ModelServer {
+  let state: ServingState = { kind: 'loading' }
+  let pool: InferencePool | undefined
+  const metrics = createServingMetrics(() => (state.kind === 'ready' ? state.admission.depth() : 0))
+
+  async function open(): Promise<InferencePool> {
+    const files = await readModel(options.model)
+    const settings = {
+      model: files,
+      threads: options.threads,
+      maxBatch: options['max-batch'],
+      maxPixels: options['max-pixels'],
+    }
+    const opened = await openInferencePool({ settings, workers: options.workers, onLost })
+    const { model, sessionBytes, workers } = opened
+    const profile = files.manifest?.profile
+    metrics.setModel({
+      name: model.name,
+      version: model.version ?? UNVERSIONED,
+      sessionBytes,
+      workers,
+      drift: profile && createDrift(profile),
+    })
+    return opened
+  }
+
+  function admit(opened: InferencePool): Admission {
+    return createAdmission({
+      pool: opened,
+      serviceTime: createServiceTime(),
+      clock,
+      limits: {
+        maxQueue: options.queue,
+        maxQueueBytes: MAX_QUEUE_BYTES,
+        maxBatch: options['max-batch'],
+        maxDelayMs: options['max-delay-ms'],
+      },
+      onQueued: metrics.observeQueue,
+    })
+  }
+
+  return {
+    state: () => state,
+    metrics,
+    async load() {
+      const begun = clock.now()
+      try {
+        pool = await open()
+      } catch (error) {
+        state = { kind: 'refused', reason: refusalReason(error) }
+        log.error({ err: error, model: options.model }, `not ready, and never will be: ${state.reason}`)
+        return
+      }
+      const { model, workers } = pool
+      if (state.kind === 'loading') state = { kind: 'ready', model, admission: admit(pool) }
+      const { name, version, digest } = model
+      log.info(
+        { model: name, version, digest, workers, threads: options.threads, ms: clock.now() - begun },
+        'ready',
+      )
+    },
+    drain() {
+      state = { kind: 'draining', model: pool?.model }
+    },
+    close: async () => pool?.close(),
+  }
+}

@@ -1,0 +1,119 @@
+import { readFile, stat } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { modelDigest, modelManifest, type ModelManifest, type Reference } from '../contract/model-manifest.ts'
+import { sha256 } from '../lib/hash.ts'
+import { describeIssues } from '../lib/parse.ts'
+import { describeProblem } from '../lib/problem.ts'
+import { foreignModelFormat, howToExport } from './model-format.ts'
+import { readGraphFacts, type GraphFacts } from './onnx-graph.ts'
+
+/** Read from disk and checked as far as that goes without running it. */
+export interface ModelFiles {
+  readonly name: string
+  readonly bytes: Uint8Array
+  readonly facts: GraphFacts
+  /** Undefined for a bare ONNX file. */
+  readonly manifest: ModelManifest | undefined
+  readonly reference: ReferenceFiles | undefined
+}
+
+export interface ReferenceFiles {
+  readonly image: Uint8Array
+  /** A lossless image of the expected pixels. */
+  readonly tensor: Uint8Array
+  readonly tensorSha256: string | undefined
+  readonly label: string
+}
+
+/** A model that will never be served; the message says why, without a path, since /readyz shows it to everybody. */
+export class ModelRefused extends Error {}
+
+/** A version's folder (model.onnx and model.json), or a bare ONNX file. Throws ModelRefused. */
+export async function readModel(path: string): Promise<ModelFiles> {
+  const found = await stat(path).catch((cause: unknown) => {
+    throw new ModelRefused(`there is no ${basename(path)} to serve`, { cause })
+  })
+  return found.isDirectory() ? readFolder(path) : readBareFile(path)
+}
+
+async function readBareFile(path: string): Promise<ModelFiles> {
+  const bytes = await readPart(dirname(path), basename(path))
+  const name = basename(path)
+    .replace(/\.onnx$/, '')
+    .replaceAll(/[^\w.-]/g, '-')
+  return { name, bytes, facts: checkedFacts(bytes), manifest: undefined, reference: undefined }
+}
+
+async function readFolder(folder: string): Promise<ModelFiles> {
+  const json = parseManifestJson(await readPart(folder, 'model.json'))
+  const manifest = parseManifest(json)
+  const bytes = await readPart(folder, 'model.onnx')
+  const facts = checkedFacts(bytes)
+  checkDigest(bytes, manifest, json)
+  const reference = manifest.reference && (await readReference(folder, manifest.reference))
+  return { name: manifest.name, bytes, facts, manifest, reference }
+}
+
+async function readPart(folder: string, file: string): Promise<Uint8Array> {
+  return readFile(join(folder, file)).catch((cause: NodeJS.ErrnoException) => {
+    const problem = cause.code === 'ENOENT' ? 'does not exist' : `cannot be read (${cause.code})`
+    throw new ModelRefused(`${file} ${problem}`, { cause })
+  })
+}
+
+function parseManifestJson(bytes: Uint8Array): Readonly<Record<string, unknown>> {
+  try {
+    const json: unknown = JSON.parse(Buffer.from(bytes).toString('utf8'))
+    if (typeof json === 'object' && json !== null && !Array.isArray(json)) return { ...json }
+  } catch (cause) {
+    throw new ModelRefused('model.json is not JSON', { cause })
+  }
+  throw new ModelRefused('model.json is no object')
+}
+
+function parseManifest(json: unknown): ModelManifest {
+  const parsed = modelManifest.safeParse(json)
+  if (!parsed.success) throw new ModelRefused(`model.json: ${describeIssues(parsed.error)}`)
+  return parsed.data
+}
+
+function checkedFacts(bytes: Uint8Array): GraphFacts {
+  const foreign = foreignModelFormat(bytes)
+  if (foreign !== undefined) throw new ModelRefused(howToExport(foreign))
+  const facts = readGraphFacts(bytes)
+  if (!facts) throw new ModelRefused('the model file is not ONNX, or is cut short')
+  if (facts.hasExternalData)
+    throw new ModelRefused('the model keeps weights in other files; save it as one file')
+  return facts
+}
+
+function checkDigest(
+  bytes: Uint8Array,
+  manifest: ModelManifest,
+  json: Readonly<Record<string, unknown>>,
+): void {
+  const actual = modelDigest(bytes, json)
+  if (manifest.digest === undefined) throw new ModelRefused('model.json states no digest')
+  if (manifest.digest !== actual) {
+    throw new ModelRefused(
+      `the digest does not match: model.json states ${manifest.digest}, the files have ${actual}`,
+    )
+  }
+}
+
+async function readReference(folder: string, reference: Reference): Promise<ReferenceFiles> {
+  const [image, tensor] = await Promise.all([
+    readPart(folder, reference.image),
+    readPart(folder, reference.tensor),
+  ])
+  if (reference.imageSha256 !== undefined && sha256(image) !== reference.imageSha256) {
+    throw new ModelRefused(`${reference.image} is not the reference image that model.json names`)
+  }
+  return { image, tensor, tensorSha256: reference.tensorSha256, label: reference.label }
+}
+
+/** The sentence for /readyz. What is not a refusal is a bug or a broken machine, and is told without its details. */
+export function refusalReason(error: unknown): string {
+  if (error instanceof ModelRefused) return error.message
+  return `the model could not be loaded: ${describeProblem(error)}`
+}

@@ -1,0 +1,64 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { z } from 'zod'
+import { WeirError } from '../../contract/errors.ts'
+import type { Predictor } from '../predictor.ts'
+import { UNVERSIONED, type ServedModel } from '../served-model.ts'
+import { datatypeOf } from './oip-v2-schema.ts'
+import { answerProtocolErrors, bodyOf, sendAnswer } from './wire.ts'
+
+const modelPath = z.object({ model: z.string(), version: z.string().optional() })
+type ModelPath = z.infer<typeof modelPath>
+
+/** TensorFlow Serving's REST API, version 1. A colon in the path is written twice for the router. */
+export function addTfsV1Routes(app: FastifyInstance, predictor: Predictor): void {
+  const routes = async (scope: FastifyInstance) => {
+    answerProtocolErrors(scope)
+    for (const prefix of ['/models/:model', '/models/:model/versions/:version']) {
+      addModelRoutes(scope, prefix, predictor)
+    }
+  }
+  void app.register(routes, { prefix: '/v1' })
+}
+
+function addModelRoutes(scope: FastifyInstance, prefix: string, predictor: Predictor): void {
+  scope.get<{ Params: ModelPath }>(prefix, schemaOf('Model status'), async request =>
+    statusOf(modelOf(request.params, predictor)),
+  )
+  scope.get<{ Params: ModelPath }>(`${prefix}/metadata`, schemaOf('Model metadata'), async request =>
+    metadataOf(modelOf(request.params, predictor)),
+  )
+  const predict = async (request: FastifyRequest<{ Params: ModelPath }>, reply: FastifyReply) => {
+    modelOf(request.params, predictor)
+    const task = { protocol: 'tfs-v1', body: bodyOf(request) } as const
+    return sendAnswer(reply, await predictor.answer(request, reply, task))
+  }
+  scope.post<{ Params: ModelPath }>(`${prefix}::predict`, schemaOf('Prediction'), predict)
+}
+
+function schemaOf(summary: string) {
+  return { schema: { summary, params: modelPath } }
+}
+
+function modelOf(params: ModelPath, predictor: Predictor): ServedModel {
+  const model = predictor.model()
+  if (params.model !== model.name) throw new WeirError('model_not_found', `no model "${params.model}" here`)
+  if (params.version !== undefined && params.version !== (model.version ?? UNVERSIONED)) {
+    throw new WeirError('version_not_found', `no version "${params.version}" of "${params.model}" here`)
+  }
+  return model
+}
+
+function statusOf({ version }: ServedModel) {
+  const status = { error_code: 'OK', error_message: '' }
+  return { model_version_status: [{ version: version ?? UNVERSIONED, state: 'AVAILABLE', status }] }
+}
+
+function metadataOf({ name, version, inputs, outputs }: ServedModel) {
+  const describe = (specs: ServedModel['inputs']) =>
+    Object.fromEntries(specs.map(spec => [spec.name, { dtype: datatypeOf(spec.type), shape: spec.shape }]))
+  const signature = { inputs: describe(inputs), outputs: describe(outputs) }
+  return {
+    model_spec: { name, version: version ?? UNVERSIONED },
+    metadata: { signature_def: { serving_default: signature } },
+  }
+}
