@@ -129,9 +129,7 @@ function* climbs(): Generator<readonly string[]> {
 }
 
 function median(settings: Climb, percent: number): string {
-  const runs = Array.from({ length: Math.max(11, fewerRamps >> 2) }, (_, ramp) =>
-    climb(settings, { seed, ramp }),
-  )
+  const runs = Array.from({ length: Math.max(11, fewerRamps) }, (_, ramp) => climb(settings, { seed, ramp }))
   return medianSecondsTo(percent, runs)?.toFixed(0) ?? 'never'
 }
 

@@ -98,7 +98,7 @@ const BURSTS = 3
 const BURST_SECONDS = 60
 const BURST_FACTOR = 10
 
-/** The rate triples over the ramp, traffic swings by half, and three one-minute bursts hit both variants alike. */
+/** The rate triples over the ramp, traffic swings by half, and three one-minute bursts of ten times the rate hit both. */
 export function drifting(requestsPerSecond: number, rate: number): Row['scenario'] {
   return random => {
     const phase = random.uniform() * 2 * Math.PI
@@ -106,8 +106,8 @@ export function drifting(requestsPerSecond: number, rate: number): Row['scenario
     return {
       requestsPerSecond,
       at: t => {
-        const burst = bursts.some(begin => t >= begin && t < begin + BURST_SECONDS) ? BURST_FACTOR : 1
-        const shared = Math.min(0.5, rate * (1 + (2 * t) / RAMP_SECONDS) * burst)
+        const inBurst = bursts.some(begin => t >= begin && t < begin + BURST_SECONDS)
+        const shared = rate * (inBurst ? BURST_FACTOR : 1 + (2 * t) / RAMP_SECONDS)
         return { stable: shared, candidate: shared, traffic: 1 + 0.5 * Math.sin(phase + t / 300) }
       },
     }

@@ -1,4 +1,5 @@
 import { createTilts, exposureShare, NON_INFERIORITY } from './e-value.ts'
+import { createPace, type Forecast, type Line } from './forecast.ts'
 import { createTemper, type MetricBlock } from './temper.ts'
 
 /** The bound's level: the chance that it is ever below the true excess. */
@@ -8,6 +9,8 @@ export interface Bound {
   step(block: MetricBlock): void
   /** Upper bound on pc - ps, a fraction from -1 to 1; 1 says that nothing is known. */
   upper(): number
+  /** How much more it takes for the bound to come down to `budget`, if the candidate is as good as stable. */
+  forecast(budget: number): Forecast | undefined
 }
 
 /**
@@ -19,11 +22,13 @@ export function createBound(beta = BETA): Bound {
   const tiltsOf = createTilts(NON_INFERIORITY)
   const lines = NON_INFERIORITY.map(() => ({ log: 0, slope: 0 }))
   const target = Math.log(1 / beta) + Math.log(lines.length)
+  const pace = createPace()
   let upper: number | undefined = 1
 
   return {
     step(block) {
       const phi = temper(block)
+      pace.learn(block, phi)
       const tilts = tiltsOf(exposureShare(block.counts))
       for (const [k, line] of lines.entries()) {
         const tilt = tilts[k]
@@ -34,12 +39,8 @@ export function createBound(beta = BETA): Bound {
       upper = undefined
     },
     upper: () => (upper ??= solve(lines, target)),
+    forecast: budget => pace.forecast({ lines, target, budget }),
   }
-}
-
-interface Line {
-  readonly log: number
-  readonly slope: number
 }
 
 /**

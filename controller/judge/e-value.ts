@@ -26,7 +26,7 @@ export function logE(counts: Counts, rho: number, { d = 0, r = 1 } = {}): number
 }
 
 /** The candidate's share of the block's exposure: the only way in which the counts of requests enter. */
-export function exposureShare({ nc, ns }: Counts, r = 1): number {
+export function exposureShare({ nc, ns }: Pick<Counts, 'nc' | 'ns'>, r = 1): number {
   return (r * nc) / (r * nc + ns)
 }
 

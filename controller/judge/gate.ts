@@ -1,6 +1,7 @@
 import type { Look } from '../../contract/history.ts'
 import type { Block } from '../evidence/blocks.ts'
 import { createBound } from './bound.ts'
+import type { Forecast } from './forecast.ts'
 import { failuresOf, slowOf } from './metric-block.ts'
 import type { JudgeOptions } from './options.ts'
 
@@ -20,6 +21,8 @@ export interface Gate {
   /** Candidate requests in usable blocks at the present weights. */
   requestsAtWeight(): number
   allows(budget: number): boolean
+  /** How much more evidence the slowest of the metrics needs; undefined while there is none to go by. */
+  forecast(budget: number): Forecast | undefined
 }
 
 /**
@@ -55,7 +58,13 @@ export function createGate(options: JudgeOptions): Gate {
     bounds,
     upper,
     requestsAtWeight: () => requestsAtWeight,
+    forecast: budget => slowest([failure.forecast(budget), latency?.forecast(budget)]),
     allows: budget =>
       options.advance === 'time' ? requestsAtWeight >= options.minRequests : upper() <= budget,
   }
+}
+
+function slowest(forecasts: readonly (Forecast | undefined)[]): Forecast | undefined {
+  const known = forecasts.filter(forecast => forecast !== undefined)
+  return known.toSorted((a, b) => b.seconds - a.seconds)[0]
 }

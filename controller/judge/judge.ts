@@ -1,6 +1,7 @@
 import type { Decision, History, Look } from '../../contract/history.ts'
 import type { RolloutSpec } from '../../contract/rollout.ts'
 import { createBlocks, type BlockOutcome } from '../evidence/blocks.ts'
+import type { Forecast } from './forecast.ts'
 import { createGate, type Bounds } from './gate.ts'
 import { budgetFor, ladderOf, rungAbove } from './ladder.ts'
 import type { JudgeOptions, JudgeTiming, LatencyObjective } from './options.ts'
@@ -22,6 +23,8 @@ export interface Judge {
   endedBlock(): boolean
   /** The last look ended a block that counts, and the evidence allows the candidate this weight. */
   allows(weightPercent: number, riskBudget: number): boolean
+  /** How much more evidence this weight needs, if the candidate is as good as stable; undefined without any so far. */
+  forecast(weightPercent: number, riskBudget: number): Forecast | undefined
 }
 
 /** Decides from counts, look by look, whether a candidate is withdrawn, held or advanced. Pure: no clock, no I/O. */
@@ -58,6 +61,7 @@ export function createJudge(options: JudgeOptions): Judge {
     bounds: gate.bounds,
     endedBlock: () => outcome.kind === 'block',
     allows: (weightPercent, riskBudget) => allowsBudget(budgetFor(weightPercent, riskBudget)),
+    forecast: (weightPercent, riskBudget) => gate.forecast(budgetFor(weightPercent, riskBudget)),
   }
 }
 

@@ -61,7 +61,21 @@ function whyHold({ outcome, holds, rung, gate, options, decision }: Reasons): st
     return `${gate.requestsAtWeight()} of ${options.minRequests} candidate requests at this weight`
   const bound =
     decision.u >= 1 ? 'no bound on the excess yet' : `excess of ${toPoints(decision.u)} not ruled out`
-  return `${bound}, ${toPoints(rung.budget)} allowed at ${rung.weightPercent} %`
+  return `${bound}, ${toPoints(rung.budget)} allowed at ${rung.weightPercent} %${howLong(gate, rung)}`
+}
+
+/** What it takes if the candidate is as good as stable. */
+function howLong(gate: Gate, rung: Rung): string {
+  const forecast = gate.forecast(rung.budget)
+  if (!forecast) return ''
+  if (forecast.seconds === Infinity) return ', which this traffic cannot show'
+  return `: about ${forecast.candidateRequests} more candidate requests, ${toTime(forecast.seconds)} at this traffic`
+}
+
+function toTime(seconds: number): string {
+  if (seconds < 90) return `${Math.ceil(seconds)} s`
+  if (seconds < 5400) return `${Math.ceil(seconds / 60)} min`
+  return `${Math.ceil(seconds / 3600)} h`
 }
 
 const WITHOUT_BLOCK = {
