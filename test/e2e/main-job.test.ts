@@ -1,4 +1,6 @@
+import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
+import { promisify } from 'node:util'
 import t from 'tap'
 import { createControllerClient, type Rollout } from '../../client/controller.ts'
 import { createGatewayClient } from '../../client/gateway.ts'
@@ -167,11 +169,34 @@ t.test(
   },
 )
 
+t.test('a controller that is killed in the middle of a rollout goes on where it was', async t => {
+  const load = startSteadyLoad({ url: stack.publicUrl, photos, requestsPerSecond: 40, users: 0 })
+  const { name } = await controller.startRollout({ ...QUICK, spec: { ...QUICK.spec, modelVersion: '1' } })
+  await until('half the traffic', 20_000, async () => (await controller.rollout(name)).weight === 50)
+  const [before] = await processes('controller/main.ts')
+  process.kill(before ?? 0, 'SIGKILL')
+  const after = await until(
+    'another controller',
+    20_000,
+    async () => (await processes('controller/main.ts'))[0],
+  )
+  t.not(after, before)
+  await until(
+    'its API',
+    20_000,
+    async () => (await controller.rollouts().catch(() => undefined)) !== undefined,
+  )
+  t.equal((await ended(name)).phase, 'Promoted')
+  const changes = (await controller.audit({ subject: name })).filter(record => record.action === 'set-weight')
+  t.equal(new Set(changes.map(record => record.reason)).size, changes.length, 'nothing happened twice')
+  t.equal((await load.stop()).failed, 0)
+})
+
 t.test('it stops cleanly and leaves no process behind', async t => {
-  const pids = (await descendants()).concat(stack.pid)
+  const pids = (await processes('')).concat(stack.pid)
   t.ok(pids.length >= 4)
   await stack.stop()
-  t.same(pids.filter(isAlive), [])
+  await until('every process is gone', 2000, async () => pids.every(pid => !isAlive(pid)))
 })
 
 async function variantOf(url: string, headers: Record<string, string> = {}): Promise<string> {
@@ -195,9 +220,11 @@ async function ended(name: string): Promise<Rollout> {
   })
 }
 
-/** The gateway and the controller say who they are; the model servers are in the controller's log. */
-async function descendants(): Promise<number[]> {
-  const { execFileSync } = await import('node:child_process')
-  const rows = execFileSync('ps', ['-eo', 'pid=,args='], { encoding: 'utf8' }).split('\n')
-  return rows.filter(row => row.includes(`--owner-pid ${stack.pid}`)).map(row => Number.parseInt(row, 10))
+/** What `weir up` started, directly or not: each process was told whom it belongs to. */
+async function processes(program: string): Promise<number[]> {
+  const { stdout } = await promisify(execFile)('ps', ['-eo', 'pid=,args='])
+  const own = stdout
+    .split('\n')
+    .filter(row => row.includes(`--owner-pid ${stack.pid}`) && row.includes(program))
+  return own.map(row => Number.parseInt(row, 10))
 }
