@@ -75,11 +75,17 @@ function answerError(
     return reply.code(400).send(errorBody('bad_request', message, { requestId }))
   }
   const status = error.statusCode ?? 500
-  if (status >= 500) request.log.error({ err: error, request_id: requestId }, 'request failed')
   if (error.retryAfterSeconds !== undefined) reply.header('retry-after', Math.ceil(error.retryAfterSeconds))
   const code =
     FASTIFY_CODES[error.code] ??
     (/^[a-z_]+$/.test(error.code ?? '') ? error.code : status >= 500 ? 'internal' : 'bad_request')
+  // a failure with a code of its own (not ready, overloaded) is an answer, and comes by the thousand when it comes
+  if (status >= 500) {
+    request.log[code === 'internal' ? 'error' : 'debug'](
+      { err: error, request_id: requestId },
+      'request failed',
+    )
+  }
   const message =
     code === 'internal' ? 'something went wrong here; the log of this process has the details' : error.message
   return reply.code(status).send(errorBody(code, message, { requestId, details: error.details }))

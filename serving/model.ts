@@ -38,6 +38,7 @@ export async function readModel(path: string): Promise<ModelFiles> {
 
 async function readBareFile(path: string): Promise<ModelFiles> {
   const bytes = await readPart(dirname(path), basename(path))
+  refuseForeign(bytes)
   const name = basename(path)
     .replace(/\.onnx$/, '')
     .replaceAll(/[^\w.-]/g, '-')
@@ -48,8 +49,9 @@ async function readFolder(folder: string): Promise<ModelFiles> {
   const json = parseManifestJson(await readPart(folder, 'model.json'))
   const manifest = parseManifest(json)
   const bytes = await readPart(folder, 'model.onnx')
-  const facts = checkedFacts(bytes)
+  refuseForeign(bytes)
   checkDigest(bytes, manifest, json)
+  const facts = checkedFacts(bytes)
   const reference = manifest.reference && (await readReference(folder, manifest.reference))
   return { name: manifest.name, bytes, facts, manifest, reference }
 }
@@ -77,9 +79,12 @@ function parseManifest(json: unknown): ModelManifest {
   return parsed.data
 }
 
-function checkedFacts(bytes: Uint8Array): GraphFacts {
+function refuseForeign(bytes: Uint8Array): void {
   const foreign = foreignModelFormat(bytes)
   if (foreign !== undefined) throw new ModelRefused(howToExport(foreign))
+}
+
+function checkedFacts(bytes: Uint8Array): GraphFacts {
   const facts = readGraphFacts(bytes)
   if (!facts) throw new ModelRefused('the model file is not ONNX, or is cut short')
   if (facts.hasExternalData)

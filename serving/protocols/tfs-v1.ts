@@ -8,14 +8,17 @@ import { answerProtocolErrors, bodyOf, sendAnswer } from './wire.ts'
 
 const modelPath = z.object({ model: z.string(), version: z.string().optional() })
 type ModelPath = z.infer<typeof modelPath>
+const callPath = z.object({ model: z.string().optional(), call: z.string() })
+type CallPath = z.infer<typeof callPath>
 
-/** TensorFlow Serving's REST API, version 1. A colon in the path is written twice for the router. */
+/** TensorFlow Serving's REST API, version 1. */
 export function addTfsV1Routes(app: FastifyInstance, predictor: Predictor): void {
   const routes = async (scope: FastifyInstance) => {
     answerProtocolErrors(scope)
     for (const prefix of ['/models/:model', '/models/:model/versions/:version']) {
       addModelRoutes(scope, prefix, predictor)
     }
+    addCallRoutes(scope, predictor)
   }
   void app.register(routes, { prefix: '/v1' })
 }
@@ -27,12 +30,25 @@ function addModelRoutes(scope: FastifyInstance, prefix: string, predictor: Predi
   scope.get<{ Params: ModelPath }>(`${prefix}/metadata`, schemaOf('Model metadata'), async request =>
     metadataOf(modelOf(request.params, predictor)),
   )
-  const predict = async (request: FastifyRequest<{ Params: ModelPath }>, reply: FastifyReply) => {
-    modelOf(request.params, predictor)
+}
+
+/** "food11:predict" is one segment of the path, and the router cannot take it apart. */
+function addCallRoutes(scope: FastifyInstance, predictor: Predictor): void {
+  const call = async (request: FastifyRequest<{ Params: CallPath }>, reply: FastifyReply) => {
+    const { model, call } = request.params
+    const [named, verb] = call.split(':')
+    if (verb !== 'predict') throw new WeirError('not_found', 'only MODEL:predict can be called')
+    modelOf(model === undefined ? { model: named ?? '' } : { model, version: named }, predictor)
     const task = { protocol: 'tfs-v1', body: bodyOf(request) } as const
     return sendAnswer(reply, await predictor.answer(request, reply, task))
   }
-  scope.post<{ Params: ModelPath }>(`${prefix}::predict`, schemaOf('Prediction'), predict)
+  for (const path of ['/models/:call', '/models/:model/versions/:call']) {
+    scope.post<{ Params: CallPath }>(
+      path,
+      { schema: { summary: 'Prediction (MODEL:predict)', params: callPath } },
+      call,
+    )
+  }
 }
 
 function schemaOf(summary: string) {
