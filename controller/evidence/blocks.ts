@@ -21,8 +21,8 @@ export type BlockOutcome =
 export interface BlocksOptions {
   /** Counts this long after a weight change are left aside: requests sent under the old weights still complete. */
   readonly settleSeconds: number
-  /** The variant that the candidate is compared with: stable, or a baseline of the candidate's size. */
-  readonly comparator: string
+  /** What the candidate is compared with: stable, a baseline of the candidate's size, or nothing (its tally is empty). */
+  readonly comparator: string | null
 }
 
 /** Turns cumulative counters, look by look, into what happened between looks. */
@@ -36,8 +36,9 @@ export function createBlocks({ settleSeconds, comparator }: BlocksOptions): (loo
   return look => {
     const { epoch, since } = watchWeights(look)
     const candidateSeries = countedSeries(look, 'candidate')
-    const comparatorSeries = countedSeries(look, comparator)
-    if (candidateSeries.length === 0 || comparatorSeries.length === 0) return none('no-data')
+    const comparatorSeries = comparator === null ? [] : countedSeries(look, comparator)
+    const needed = comparator === null ? [candidateSeries] : [candidateSeries, comparatorSeries]
+    if (needed.some(series => series.length === 0)) return none('no-data')
     // A clock that was set back: the block would have no length to divide by.
     if (last && look.t <= last.t) return none('no-data')
 
@@ -46,7 +47,8 @@ export function createBlocks({ settleSeconds, comparator }: BlocksOptions): (loo
     const tallies = { candidate: tallyOf(candidateSeries), comparator: tallyOf(comparatorSeries) }
     if (!start) return none('first')
     if (start.epoch !== epoch || look.t - since < settleSeconds) return none('settling')
-    if (tallies.candidate.requests === 0 || tallies.comparator.requests === 0) return none('no-requests')
+    if (tallies.candidate.requests === 0) return none('no-requests')
+    if (comparator !== null && tallies.comparator.requests === 0) return none('no-requests')
     return { kind: 'block', block: { t: look.t, seconds: look.t - start.t, weightsEpoch: epoch, ...tallies } }
   }
 }

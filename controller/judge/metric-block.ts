@@ -1,5 +1,5 @@
 import type { Block } from '../evidence/blocks.ts'
-import type { Histogram } from '../evidence/tally.ts'
+import type { Tally } from '../evidence/tally.ts'
 import { firstBoundAtLeast } from './latency.ts'
 import type { MetricBlock } from './temper.ts'
 
@@ -24,8 +24,8 @@ function eventsOf(block: Block, kind: 'failures' | 'clientErrors'): MetricBlock 
 /** Requests slower than the smallest bound at or above `atMostSeconds`, on both sides. */
 export function slowOf(block: Block, atMostSeconds: number): MetricBlock | undefined {
   const { t, seconds, weightsEpoch } = block
-  const candidate = slowerThan(block.candidate.durations, atMostSeconds)
-  const comparator = slowerThan(block.comparator.durations, atMostSeconds)
+  const candidate = slowShare(block.candidate, atMostSeconds)
+  const comparator = slowShare(block.comparator, atMostSeconds)
   if (!candidate || !comparator) return undefined
   const counts = {
     xc: candidate.events,
@@ -36,8 +36,23 @@ export function slowOf(block: Block, atMostSeconds: number): MetricBlock | undef
   return { t, seconds, weightsEpoch, counts }
 }
 
-function slowerThan(histogram: Histogram | undefined, seconds: number) {
-  if (!histogram || histogram.total === 0) return undefined
-  const within = histogram.counts[firstBoundAtLeast(histogram.bounds, seconds)]
-  return within === undefined ? undefined : { events: histogram.total - within, requests: histogram.total }
+/** Events among requests, of one variant. */
+export interface Share {
+  readonly events: number
+  readonly requests: number
+}
+
+/** The candidate's side of a block. */
+export function candidateShare(block: MetricBlock | undefined): Share | undefined {
+  return block && { events: block.counts.xc, requests: block.counts.nc }
+}
+
+export function failureShare({ failures, requests }: Tally): Share | undefined {
+  return failures === undefined ? undefined : { events: failures, requests }
+}
+
+export function slowShare({ durations }: Tally, atMostSeconds: number): Share | undefined {
+  if (!durations || durations.total === 0) return undefined
+  const within = durations.counts[firstBoundAtLeast(durations.bounds, atMostSeconds)]
+  return within === undefined ? undefined : { events: durations.total - within, requests: durations.total }
 }

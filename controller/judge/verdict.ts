@@ -1,10 +1,10 @@
 import type { Decision } from '../../contract/history.ts'
 import type { Block } from '../evidence/blocks.ts'
-import { createAbsolute, type Absolute } from './absolute.ts'
-import { logMean, logSum } from './e-value.ts'
+import { logSum } from './e-value.ts'
 import { createHarm, createRestartMass } from './harm.ts'
 import { createLatency } from './latency.ts'
-import { clientErrorsOf, failuresOf, slowOf } from './metric-block.ts'
+import { candidateShare, clientErrorsOf, failuresOf, slowOf } from './metric-block.ts'
+import { createObjectives } from './objectives.ts'
 import type { JudgeOptions } from './options.ts'
 
 export type Cause = NonNullable<Decision['cause']>
@@ -81,6 +81,8 @@ function createParts(options: JudgeOptions) {
       case 'latency':
         return latency.logValue()
       case 'absolute':
+        // What must be refuted is "meets its objective or is no worse than stable": with the objective alone an outage
+        // that both variants share would withdraw a healthy candidate.
         return objectives.logValue({ failure: failure.logValue(), latency: latency.logValue() })
     }
   }
@@ -92,7 +94,8 @@ function createParts(options: JudgeOptions) {
       const clientErrors = clientErrorsOf(block)
       if (clientErrors) clientError.step(clientErrors)
       latency.step(block)
-      objectives.step(block)
+      const slow = options.latencyObjective && slowOf(block, options.latencyObjective.atMostSeconds)
+      objectives.step({ failures: candidateShare(failures), slow: candidateShare(slow) })
     },
     weighted: (): readonly WeightedPart[] =>
       CAUSES.map(cause => ({ cause, log: Math.log(SHARES[cause]) + logOf(cause) })),
@@ -101,28 +104,3 @@ function createParts(options: JudgeOptions) {
 }
 
 const CAUSES: readonly Cause[] = ['failure', 'client_error', 'latency', 'absolute']
-
-/**
- * Absolute objectives. Each counts no more than its relative process, because what is refuted must be "meets the
- * objective or is no worse than stable": otherwise an outage that both share withdraws a healthy candidate.
- */
-function createObjectives({ successAtLeast, latencyObjective }: JudgeOptions) {
-  const failure: Absolute | undefined =
-    successAtLeast === undefined ? undefined : createAbsolute(1 - successAtLeast)
-  const latency = latencyObjective && createAbsolute(1 - latencyObjective.quantile)
-  return {
-    step(block: Block) {
-      const failures = failuresOf(block)
-      if (failures) failure?.step(failures.counts.xc, failures.counts.nc)
-      const slow = latencyObjective && slowOf(block, latencyObjective.atMostSeconds)
-      if (slow) latency?.step(slow.counts.xc, slow.counts.nc)
-    },
-    logValue(relative: { readonly failure: number; readonly latency: number }): number {
-      const given = [
-        ...(failure ? [Math.min(failure.logValue(), relative.failure)] : []),
-        ...(latency ? [Math.min(latency.logValue(), relative.latency)] : []),
-      ]
-      return given.length === 0 ? 0 : logMean(given)
-    },
-  }
-}
