@@ -1,0 +1,93 @@
+import { availableParallelism } from 'node:os'
+import { resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+import { z } from 'zod'
+import { readEnv } from '../lib/env.ts'
+import { createLog } from '../lib/log.ts'
+import { describeProblem } from '../lib/problem.ts'
+import { stopOnSignals } from '../lib/shutdown.ts'
+import { readConfig } from './config.ts'
+import { tryPort } from '../lib/ports.ts'
+import { startPrimary } from './primary/primary.ts'
+
+// The gateway's primary process: reads arguments and environment, tries the ports, and only then touches the state folder.
+
+const STOP_LIMIT_MS = 25_000
+
+const port = z.coerce
+  .number()
+  .int()
+  .min(1, 'must be a port, 1 to 65535')
+  .max(65_535, 'must be a port, 1 to 65535')
+const settings = z.object({
+  config: z.string({ error: 'is needed: a YAML file with routes' }),
+  port: port.default(8080),
+  host: z.string().default('127.0.0.1'),
+  'operator-port': port.default(8081),
+  'operator-host': z.string().default('127.0.0.1'),
+  workers: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(256)
+    .default(Math.max(1, availableParallelism() - 1)),
+  state: z.string().optional(),
+  'owner-pid': z.coerce.number().int().positive().optional(),
+})
+
+const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const
+
+try {
+  await main()
+} catch (error) {
+  process.stderr.write(`weir gateway: ${describeProblem(error)}\n`)
+  process.exit(1)
+}
+
+async function main(): Promise<void> {
+  const options = readOptions()
+  const env = readEnv(
+    { WEIR_STATE: z.string().optional(), WEIR_LOG_LEVEL: z.enum(LOG_LEVELS).default('info') },
+    process.env,
+  )
+  const log = createLog('gateway', env.WEIR_LOG_LEVEL)
+  const config = await readConfig(options.config)
+  await requirePort(options.host, options.port)
+  await requirePort(options['operator-host'], options['operator-port'])
+  const primary = await startPrimary({
+    config,
+    stateDir: resolve(options.state ?? env.WEIR_STATE ?? '.weir'),
+    host: options.host,
+    port: options.port,
+    operatorHost: options['operator-host'],
+    operatorPort: options['operator-port'],
+    workers: options.workers,
+    log,
+    logLevel: env.WEIR_LOG_LEVEL,
+  })
+  stopOnSignals({ log, stop: primary.stop, limitMs: STOP_LIMIT_MS, ownerPid: options['owner-pid'] })
+  log.info(
+    {
+      url: `http://${options.host}:${options.port}`,
+      operator: `http://${options['operator-host']}:${options['operator-port']}`,
+      workers: options.workers,
+    },
+    'listening',
+  )
+}
+
+async function requirePort(host: string, port: number): Promise<void> {
+  const problem = await tryPort(host, port)
+  if (problem) throw problem
+}
+
+function readOptions(): z.infer<typeof settings> {
+  const names = Object.keys(settings.shape)
+  const { values } = parseArgs({
+    options: Object.fromEntries(names.map(name => [name, { type: 'string' as const }])),
+    strict: true,
+  })
+  const parsed = settings.safeParse(values)
+  if (parsed.success) return parsed.data
+  throw new Error(parsed.error.issues.map(({ path, message }) => `--${path.join('.')} ${message}`).join('; '))
+}

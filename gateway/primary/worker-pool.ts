@@ -1,0 +1,177 @@
+import cluster, { type Worker as Process } from 'node:cluster'
+import { fileURLToPath } from 'node:url'
+import type { Log } from '../../lib/log.ts'
+import type { ToPrimary, ToWorker } from '../messages.ts'
+
+// Why node:cluster with SCHED_NONE: the primary holds the listening socket and the workers accept from it themselves. So the
+// primary's thread, which serves /metrics and the operator API, is not on the way of a connection; a busy or stopped worker takes
+// none; and connections that wait while a worker is replaced are not lost, as they would be with a socket per worker (SO_REUSEPORT).
+
+type Start = Extract<ToWorker, { type: 'start' }>
+
+export interface WorkerPoolOptions {
+  readonly count: number
+  readonly log: Log
+  /** What a new worker begins with. */
+  readonly startMessage: () => Start
+  readonly onMessage: (message: ToPrimary, worker: string) => void
+  /** A worker became ready or went away. */
+  readonly onChange: () => void
+}
+
+export interface WorkerView {
+  readonly name: string
+  readonly ready: boolean
+  /** The last revision it said it applies. */
+  readonly revision: number
+}
+
+export interface WorkerPool {
+  /** Starts the workers; rejects with what the first of them says when it cannot. */
+  start(): Promise<void>
+  /** Sends to all and resolves with the names of those that did not acknowledge in time; they are replaced. */
+  publish(message: Extract<ToWorker, { type: 'policy' }>): Promise<string[]>
+  broadcast(message: ToWorker): void
+  answer(worker: string, message: ToWorker): void
+  list(): WorkerView[]
+  restarts(): number
+  /** Lets requests finish, then ends the processes. */
+  drain(): Promise<void>
+}
+
+interface Member {
+  readonly name: string
+  readonly process: Process
+  ready: boolean
+  revision: number
+  readonly startedAt: number
+}
+
+const ACKNOWLEDGE_WITHIN_MS = 1000
+const RESTART_DELAYS_MS = [0, 100, 500, 2000, 5000]
+/** A worker that lived this long started well: its death says nothing about the next one's start. */
+const STEADY_MS = 10_000
+
+export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
+  const { count, log, startMessage, onMessage, onChange } = options
+  const members = new Map<string, Member>()
+  const awaiting = new Set<() => void>()
+  const timers = new Set<NodeJS.Timeout>()
+  let restarts = 0
+  let earlyDeaths = 0
+  let stopping = false
+
+  cluster.schedulingPolicy = cluster.SCHED_NONE
+  cluster.setupPrimary({ exec: fileURLToPath(new URL('../worker/main.ts', import.meta.url)), args: [] })
+
+  function spawn(name: string, onStarted: (problem?: string) => void): void {
+    const process = cluster.fork()
+    const member: Member = { name, process, ready: false, revision: -1, startedAt: Date.now() }
+    members.set(name, member)
+    process.on('online', () => process.send(startMessage()))
+    process.on('error', error => log.warn({ err: error, worker: name }, 'a message to a worker was lost'))
+    process.on('message', (message: ToPrimary) => {
+      if (message.type === 'failed') onStarted(message.problem)
+      if (message.type === 'ready') {
+        member.ready = true
+        onStarted()
+      }
+      if (message.type === 'ready' || message.type === 'ack') {
+        member.revision = message.revision
+        settle()
+      }
+      if (message.type === 'ready') onChange()
+      onMessage(message, name)
+    })
+    process.on('exit', (code, signal) => ended(member, code, signal))
+  }
+
+  function ended(member: Member, code: number | null, signal: string | null): void {
+    if (members.get(member.name) !== member) return
+    members.delete(member.name)
+    settle()
+    onChange()
+    if (stopping) return
+    restarts++
+    earlyDeaths = Date.now() - member.startedAt > STEADY_MS ? 0 : earlyDeaths + 1
+    const delayMs = RESTART_DELAYS_MS[Math.min(earlyDeaths, RESTART_DELAYS_MS.length) - 1] ?? 0
+    log.error({ worker: member.name, code, signal, delayMs }, 'a worker ended; starting another')
+    const timer = setTimeout(() => {
+      timers.delete(timer)
+      if (!stopping)
+        spawn(
+          member.name,
+          problem => problem && log.error({ worker: member.name, problem }, 'a worker cannot start'),
+        )
+    }, delayMs)
+    timers.add(timer)
+  }
+
+  function settle(): void {
+    for (const check of awaiting) check()
+  }
+
+  function lagging(revision: number): Member[] {
+    return [...members.values()].filter(member => member.ready && member.revision < revision)
+  }
+
+  function replace(member: Member): void {
+    log.error({ worker: member.name }, 'a worker did not acknowledge the policy in time; replacing it')
+    member.ready = false
+    member.process.process.kill('SIGKILL')
+  }
+
+  return {
+    start: () =>
+      Promise.all(
+        Array.from(
+          { length: count },
+          (_, index) =>
+            new Promise<void>((resolve, reject) => {
+              spawn(`worker-${index}`, problem =>
+                problem === undefined ? resolve() : reject(new Error(problem)),
+              )
+            }),
+        ),
+      ).then(() => undefined),
+    publish(message) {
+      for (const { process } of members.values()) if (process.isConnected()) process.send(message)
+      return new Promise(resolve => {
+        const finish = (late: Member[]) => {
+          awaiting.delete(check)
+          clearTimeout(timer)
+          resolve(late.map(({ name }) => name))
+        }
+        const check = () => {
+          if (lagging(message.revision).length === 0) finish([])
+        }
+        const timer = setTimeout(() => {
+          const late = lagging(message.revision)
+          late.forEach(replace)
+          finish(late)
+        }, ACKNOWLEDGE_WITHIN_MS)
+        awaiting.add(check)
+        check()
+      })
+    },
+    broadcast(message) {
+      for (const { process } of members.values()) if (process.isConnected()) process.send(message)
+    },
+    answer(worker, message) {
+      const process = members.get(worker)?.process
+      if (process?.isConnected()) process.send(message)
+    },
+    list: () => [...members.values()].map(({ name, ready, revision }) => ({ name, ready, revision })),
+    restarts: () => restarts,
+    async drain() {
+      stopping = true
+      for (const timer of timers) clearTimeout(timer)
+      const ending = [...members.values()].map(
+        ({ process }) => new Promise<void>(resolve => process.once('exit', () => resolve())),
+      )
+      for (const { process } of members.values())
+        if (process.isConnected()) process.send({ type: 'drain' } satisfies ToWorker)
+      await Promise.all(ending)
+    },
+  }
+}

@@ -1,0 +1,55 @@
+import type { ServerResponse } from 'node:http'
+import type { Answer } from './answer.ts'
+import { sendAnswerHead, type AnswerMarks } from './respond.ts'
+
+/** The way of one answer to the client, no faster than the client reads. */
+export interface Delivery {
+  begin(answer: Answer, contentLength: number | undefined, marks: AnswerMarks): void
+  write(answer: Answer, chunk: Buffer): void
+  end(payload?: Buffer): void
+  /** Cuts the answer short so that the client notices. */
+  cut(): void
+}
+
+export function createDelivery(response: ServerResponse): Delivery {
+  // The last chunk is kept back until the parser has returned: an answer that is complete by then leaves in one write.
+  let tail: Buffer | undefined
+  let paused = false
+
+  function send(answer: Answer, chunk: Buffer): void {
+    if (response.write(chunk) || paused) return
+    paused = true
+    answer.attempt?.pause()
+    response.once('drain', () => {
+      paused = false
+      answer.attempt?.resume()
+    })
+  }
+
+  return {
+    begin(answer, contentLength, marks) {
+      if (answer.head) sendAnswerHead(response, answer.head, contentLength, marks)
+      process.nextTick(() => {
+        if (tail === undefined && !response.writableEnded) response.flushHeaders() // a slow body must not hold back its head
+      })
+    },
+    write(answer, chunk) {
+      const before = tail
+      tail = chunk
+      if (before !== undefined) return send(answer, before)
+      process.nextTick(() => {
+        const last = tail
+        tail = undefined
+        if (last !== undefined && !response.writableEnded) send(answer, last)
+      })
+    },
+    end(payload = tail) {
+      tail = undefined
+      response.end(payload)
+    },
+    cut() {
+      tail = undefined
+      response.destroy()
+    },
+  }
+}

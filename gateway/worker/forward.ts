@@ -1,0 +1,192 @@
+import { randomBytes, randomUUID } from 'node:crypto'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { WeirError, type ErrorCode } from '../../contract/errors.ts'
+import type { PredictionIds } from '../prediction-id.ts'
+import type { AccessLog } from './access-log.ts'
+import { EMPTY_BODY, hasBody, KeptBody, type KeptMemory, type RequestBody } from './body.ts'
+import { choose, type Choice } from './choose.ts'
+import { clientFacts, type ClientFacts } from './client-address.ts'
+import { Exchange } from './exchange.ts'
+import { ambiguity, upstreamHeaders } from './headers.ts'
+import type { Policy, Route } from './policy.ts'
+import { isPredictionRequest } from './prediction-contract.ts'
+import { sendError, sendErrorAndDrain } from './respond.ts'
+import { traceparentOf } from './traceparent.ts'
+
+export interface ForwarderOptions {
+  readonly policy: Policy
+  readonly ids: PredictionIds
+  readonly memory: KeptMemory
+  readonly accessLog: AccessLog
+  readonly isDraining: () => boolean
+  readonly wallClock: () => number
+}
+
+/** A request as it came in at one listener. */
+export interface Incoming {
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  /** 0: the main listener. */
+  readonly port: number
+  readonly requestId: string
+}
+
+export interface Forwarder {
+  forward(incoming: Incoming): void
+  /** Requests that have not been answered yet. */
+  inFlight(): number
+}
+
+/** The way of a request: route → policy → choose → forward → record. */
+export function createForwarder(options: ForwarderOptions): Forwarder {
+  const { policy, memory, accessLog } = options
+  let inFlight = 0
+
+  function forward(incoming: Incoming): void {
+    const { request, response } = incoming
+    const trouble = ambiguity(request)
+    if (trouble !== undefined) return refuse(incoming, 'bad_request', trouble)
+    const path = originForm(request.url ?? '/')
+    if (path === undefined) return refuse(incoming, 'bad_request', 'the request target is not a path')
+    const route = findRoute(incoming, path)
+    if (route === undefined) return refuse(incoming, 'route_not_found', 'no route takes this request')
+    const client = clientFacts(request, route.trustedProxies)
+    const choice = chooseVariant(route, request, client)
+    if (typeof choice === 'string') {
+      route.countResponse(choice === 'route_closed' ? 503 : 404)
+      return refuse(incoming, choice, REFUSALS[choice])
+    }
+    if (Number(request.headers['content-length'] ?? 0) > route.policy.maxBodyBytes) {
+      route.countResponse(413)
+      return refuseUpload(response, incoming.requestId)
+    }
+    begin(incoming, { route, choice, client, path })
+  }
+
+  function findRoute({ request, port }: Incoming, path: string): Route | undefined {
+    const { routes, table } = policy.current()
+    const query = path.indexOf('?')
+    const name = table.match({
+      port,
+      host: request.headers.host ?? '',
+      path: query === -1 ? path : path.slice(0, query),
+      method: request.method ?? 'GET',
+      headers: request.headers,
+    })
+    return name === undefined ? undefined : routes.get(name)
+  }
+
+  function begin(incoming: Incoming, matched: Matched): void {
+    const { request, response, requestId } = incoming
+    const { route, choice, client, path } = matched
+    const chosen = route.variants.get(choice.variant)
+    if (chosen === undefined) return refuse(incoming, 'variant_not_found', REFUSALS.variant_not_found)
+    if (choice.kind === 'split') chosen.counts.assigned()
+    inFlight++
+    const startedAt = performance.now()
+    const body = hasBody(request) ? receive(incoming, route, () => exchange) : EMPTY_BODY
+    const exchange: Exchange = new Exchange({
+      route,
+      request,
+      response,
+      body,
+      requestId,
+      path,
+      chosen,
+      kind: choice.kind,
+      headers: upstreamHeaders(request, {
+        ...client,
+        requestId,
+        traceparent: traceparentOf(request.headers),
+      }),
+      underContract:
+        route.policy.contract === 'prediction' && isPredictionRequest(request.method ?? '', path),
+      setCookie: cookieFor(route, choice),
+      ids: options.ids,
+      wallClock: options.wallClock,
+      isDraining: options.isDraining,
+      onDone(status, answeredBy) {
+        inFlight--
+        accessLog.write(route, {
+          request,
+          requestId,
+          status,
+          answeredBy,
+          ms: performance.now() - startedAt,
+          client,
+        })
+      },
+    })
+    body.whenGathered(() => exchange.start())
+  }
+
+  function receive(
+    { request, response, requestId }: Incoming,
+    { policy }: Route,
+    exchange: () => Exchange,
+  ): RequestBody {
+    return new KeptBody(request, {
+      keepBytes: policy.replayMaxBytes,
+      maxBytes: policy.maxBodyBytes,
+      memory,
+      onTooLarge() {
+        exchange().abandon(413)
+        refuseUpload(response, requestId)
+      },
+    })
+  }
+
+  return { forward, inFlight: () => inFlight }
+}
+
+interface Matched {
+  readonly route: Route
+  readonly choice: Choice
+  readonly client: ClientFacts
+  readonly path: string
+}
+
+const REFUSALS = {
+  variant_not_found: 'the route has no such variant',
+  route_closed: 'the route is closed: its weights sum to 0',
+} as const
+
+function refuse({ request, response, requestId }: Incoming, code: ErrorCode, message: string): void {
+  const error = new WeirError(code, message)
+  if (hasBody(request)) sendErrorAndDrain(response, error, requestId)
+  else sendError(response, error, requestId)
+}
+
+function refuseUpload(response: ServerResponse, requestId: string): void {
+  sendErrorAndDrain(response, new WeirError('body_too_large', 'the request body is too large'), requestId)
+}
+
+function chooseVariant({ dealer }: Route, { headers }: IncomingMessage, client: ClientFacts) {
+  const override = headers['x-weir-variant']
+  const facts = {
+    override: override === undefined ? undefined : String(override),
+    peerAddress: client.peerAddress,
+    clientAddress: client.clientAddress,
+    headers,
+  }
+  return choose(dealer, facts, () => randomBytes(12).toString('base64url'))
+}
+
+function cookieFor({ policy: { sticky } }: Route, { newCookie }: Choice): string | undefined {
+  if (newCookie === undefined || !sticky || !('cookie' in sticky)) return undefined
+  return `${sticky.cookie}=${newCookie}; Path=/; Max-Age=${sticky.maxAgeSeconds}; HttpOnly; SameSite=Lax`
+}
+
+/** The path of a request target; the absolute form that proxies get is cut to it. `*` and the like have none. */
+function originForm(target: string): string | undefined {
+  if (target.startsWith('/')) return target
+  if (!/^https?:\/\//i.test(target) || !URL.canParse(target)) return undefined
+  const { pathname, search } = new URL(target)
+  return `${pathname}${search}`
+}
+
+/** A request id that came with the request, when it is one that can go into logs and headers. */
+export function requestIdOf({ headers }: IncomingMessage): string {
+  const given = headers['x-request-id']
+  return typeof given === 'string' && /^[\w.:-]{1,128}$/.test(given) ? given : randomUUID()
+}

@@ -1,0 +1,131 @@
+import type { IncomingMessage } from 'node:http'
+
+// Header lists are flat here, [name, value, name, value, …], as Node reads them (rawHeaders) and as writeHead and undici take them.
+
+/** RFC 9110 7.6.1: meant for one connection only. Expect is answered here; TE may say "trailers" at most. */
+const HOP_BY_HOP: ReadonlySet<string> = new Set([
+  'connection',
+  'keep-alive',
+  'proxy-connection',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+  'expect',
+])
+
+/** Set by this gateway and believed by those behind it, so a client's own are left out. */
+const OURS_IN_REQUESTS: ReadonlySet<string> = new Set([
+  'host',
+  'x-weir-variant',
+  'x-weir-shadow',
+  'x-request-id',
+  'x-forwarded-for',
+  'x-forwarded-host',
+  'x-forwarded-proto',
+  'forwarded',
+  'traceparent',
+])
+
+const OURS_IN_ANSWERS: ReadonlySet<string> = new Set([
+  'x-weir-variant',
+  'x-weir-model-version',
+  'x-weir-fallback',
+  'x-request-id',
+])
+
+export interface ForwardedFacts {
+  readonly requestId: string
+  readonly forwardedFor: string
+  readonly forwardedHost: string
+  readonly forwardedProto: string
+  readonly traceparent: string
+}
+
+/**
+ * The headers for the upstream. Hop-by-hop headers and all that Connection lists go first and ours are added afterwards:
+ * in the other order a client could name ours in Connection and so delete them (@fastify/reply-from #449).
+ */
+export function upstreamHeaders(request: IncomingMessage, facts: ForwardedFacts): string[] {
+  const { rawHeaders } = request
+  const listed = listedInConnection(request.headers.connection)
+  const headers: string[] = []
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index] ?? ''
+    const lower = name.toLowerCase()
+    if (HOP_BY_HOP.has(lower) || OURS_IN_REQUESTS.has(lower) || listed?.has(lower)) continue
+    headers.push(name, rawHeaders[index + 1] ?? '')
+  }
+  headers.push('x-request-id', facts.requestId, 'x-forwarded-for', facts.forwardedFor)
+  headers.push('x-forwarded-proto', facts.forwardedProto, 'traceparent', facts.traceparent)
+  if (facts.forwardedHost !== '') headers.push('x-forwarded-host', facts.forwardedHost)
+  return headers
+}
+
+/** An upstream's answer headers without what belongs to its connection with us; names lower-case. */
+export interface AnswerHeaders {
+  readonly list: string[]
+  readonly contentLength: number | undefined
+  readonly modelVersion: string | undefined
+}
+
+/** `raw` is what undici read: names and values in turn, a repeated header as one pair each. */
+export function answerHeaders(raw: readonly Buffer[]): AnswerHeaders {
+  const pairs: string[] = []
+  let connection: string | undefined
+  for (let index = 0; index < raw.length; index += 2) {
+    const name = latin1(raw[index]).toLowerCase()
+    const value = latin1(raw[index + 1])
+    if (name === 'connection') connection = connection === undefined ? value : `${connection},${value}`
+    pairs.push(name, value)
+  }
+  return withoutHopByHop(pairs, listedInConnection(connection))
+}
+
+function withoutHopByHop(pairs: readonly string[], listed: ReadonlySet<string> | undefined): AnswerHeaders {
+  const list: string[] = []
+  let contentLength: number | undefined
+  let modelVersion: string | undefined
+  for (let index = 0; index < pairs.length; index += 2) {
+    const name = pairs[index] ?? ''
+    const value = pairs[index + 1] ?? ''
+    if (name === 'x-weir-model-version') modelVersion = value
+    if (HOP_BY_HOP.has(name) || OURS_IN_ANSWERS.has(name) || listed?.has(name)) continue
+    if (name === 'content-length') contentLength = Number(value)
+    else list.push(name, value)
+  }
+  return { list, contentLength, modelVersion }
+}
+
+function latin1(bytes: Buffer | undefined): string {
+  return bytes?.toString('latin1') ?? ''
+}
+
+function listedInConnection(value: string | undefined): ReadonlySet<string> | undefined {
+  if (value === undefined || value === 'keep-alive' || value === 'close') return undefined
+  return new Set(value.split(',').map(name => name.trim().toLowerCase()))
+}
+
+/**
+ * What makes a request ambiguous, so that a server behind us could read it otherwise than we did (request smuggling), or
+ * undefined. Node's parser refuses most by itself; it joins or drops duplicates of some headers, so we look at the raw list.
+ */
+export function ambiguity(request: IncomingMessage): string | undefined {
+  const { rawHeaders } = request
+  let hosts = 0
+  let lengths = 0
+  let encodings = 0
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index] ?? ''
+    if (name.length === 4 && name.toLowerCase() === 'host') hosts++
+    else if (name.length === 14 && name.toLowerCase() === 'content-length') lengths++
+    else if (name.length === 17 && name.toLowerCase() === 'transfer-encoding') encodings++
+  }
+  if (hosts > 1) return 'the Host header comes more than once'
+  if (lengths > 1) return 'the Content-Length header comes more than once'
+  if (encodings > 1) return 'the Transfer-Encoding header comes more than once'
+  if (lengths + encodings > 1) return 'Content-Length and Transfer-Encoding exclude each other'
+  return undefined
+}
