@@ -1,7 +1,8 @@
+import { DURATION_BOUNDS } from '../../contract/metrics.ts'
 import type { Random } from './random.ts'
 
 /** What the world is like at one moment. */
-export interface Conditions {
+interface Conditions {
   /** Failure rates. */
   readonly stable: number
   readonly candidate: number
@@ -36,8 +37,8 @@ export interface Interval {
   readonly baseline: Handled
 }
 
-/** The gateway's bounds, seconds. */
-export const BOUNDS: readonly number[] = Array.from({ length: 81 }, (_, k) => 0.005 * 1.1 ** k)
+/** The gateway's, seconds. */
+export const BOUNDS = DURATION_BOUNDS
 const MEDIAN_SECONDS = 0.06
 const SIGMA = 0.5
 

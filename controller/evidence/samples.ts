@@ -1,4 +1,5 @@
 import type { Series } from '../../contract/history.ts'
+import type { MetricName } from '../../contract/metrics.ts'
 import type { Sample } from '../../lib/exposition.ts'
 
 export interface SamplesOptions {
@@ -24,8 +25,8 @@ export function samplesToSeries(samples: readonly Sample[], { route, idOf }: Sam
   return [...groups.values()].filter(({ requests }) => requests.size > 0).map(toSeries)
 }
 
-export const REQUESTS = 'weir_requests_total'
-export const DURATION_BUCKETS = 'weir_request_duration_seconds_bucket'
+export const REQUESTS = 'weir_requests_total' satisfies MetricName
+export const DURATION_BUCKETS = 'weir_request_duration_seconds_bucket' satisfies `${MetricName}_bucket`
 
 interface Group {
   readonly id: string

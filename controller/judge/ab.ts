@@ -5,12 +5,12 @@ const ODDS_RATIOS: readonly number[] = [1.02, 1.05, 1.1, 1.2, 1.35, 1.6, 2, 3]
 const THRESHOLD = 40
 
 /** Feedback on one arm: how many gave it, and how many of those were the outcome that is wanted. */
-export interface Feedback {
+interface Feedback {
   readonly successes: number
   readonly trials: number
 }
 
-export interface ArmStanding {
+interface ArmStanding {
   readonly arm: string
   /** Log e-values against "no better" and "no worse than the control". */
   readonly logBetter: number

@@ -3,7 +3,7 @@ import { createPace, type Forecast, type Line } from './forecast.ts'
 import { createTemper, type MetricBlock } from './temper.ts'
 
 /** The bound's level: the chance that it is ever below the true excess. */
-export const BETA = 0.05
+const BETA = 0.05
 
 export interface Bound {
   step(block: MetricBlock): void

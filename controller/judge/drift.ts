@@ -7,7 +7,7 @@ const THRESHOLD = 1000
 const MIN_PSI = 0.1
 
 /** Answers per predicted class, in the order of the labels. */
-export type ClassCounts = readonly number[]
+type ClassCounts = readonly number[]
 
 export interface Drift {
   /** Predictions since the last step. */

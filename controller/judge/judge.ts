@@ -9,7 +9,7 @@ import { explain } from './reason.ts'
 import { createVerdict } from './verdict.ts'
 
 /** What the controller knows beside the counts. */
-export interface LookContext {
+interface LookContext {
   /** Reasons to hold that come from elsewhere: sample-ratio mismatch, drift, a custom metric's error. */
   readonly holds?: readonly string[]
 }

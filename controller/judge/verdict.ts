@@ -7,10 +7,10 @@ import { candidateShare, clientErrorsOf, failuresOf, slowOf } from './metric-blo
 import { createObjectives } from './objectives.ts'
 import type { JudgeOptions } from './options.ts'
 
-export type Cause = NonNullable<Decision['cause']>
+type Cause = NonNullable<Decision['cause']>
 
 /** What each kind of harm counts in the whole. They add to 1, so the whole is an e-value: Wang, arXiv 2409.19888. */
-export const SHARES: Readonly<Record<Cause, number>> = {
+const SHARES: Readonly<Record<Cause, number>> = {
   failure: 0.45,
   client_error: 0.1,
   latency: 0.35,

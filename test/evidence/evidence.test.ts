@@ -11,6 +11,9 @@ import { createPrometheus } from '../../controller/evidence/prometheus.ts'
 import { freePort } from '../../lib/ports.ts'
 import { exposition, listen } from './fake-gateway.ts'
 
+/** Debian's package of that name. */
+const PROMETHEUS = 'prometheus'
+
 interface Gateway {
   readonly url: string
   count(stable: number, candidate: number): void
@@ -88,7 +91,7 @@ t.test('a Prometheus server that scrapes the gateways', { skip: reasonToSkip() }
 function reasonToSkip(): string | false {
   if (process.env['WEIR_REQUIRE_ALL'] === '1') return false
   try {
-    execFileSync('prometheus', ['--version'], { stdio: 'ignore' })
+    execFileSync(PROMETHEUS, ['--version'], { stdio: 'ignore' })
     return false
   } catch {
     return 'no prometheus on PATH (Debian package prometheus)'
@@ -107,7 +110,7 @@ async function startPrometheus(t: Test, gateways: readonly Gateway[]): Promise<s
   )
   const port = await freePort('127.0.0.1', 19_090)
   const server = spawn(
-    'prometheus',
+    PROMETHEUS,
     [
       `--config.file=${join(folder, 'prometheus.yml')}`,
       `--storage.tsdb.path=${join(folder, 'data')}`,
