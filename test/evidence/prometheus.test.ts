@@ -117,8 +117,7 @@ const faults = {
   'answers HTML': { reason: /not an answer of Prometheus/, handler: (_, response) => response.end('<html>') },
   'answers another shape': {
     reason: /not an answer of Prometheus/,
-    handler: (_, response) =>
-      response.end('{"status":"success","data":{"resultType":"scalar","result":[1,"2"]}}'),
+    handler: (_, response) => response.end('{"status":"success","data":{"resultType":"matrix","result":[]}}'),
   },
   'does not answer in time': { reason: /did not answer within 200 ms/, handler: () => {} },
   'answers the first query alone': {
