@@ -2,6 +2,7 @@ import type { Look } from '../../contract/history.ts'
 import type { Block } from '../evidence/blocks.ts'
 import { createBound } from './bound.ts'
 import type { Forecast } from './forecast.ts'
+import { firstBoundAtLeast } from './latency.ts'
 import { failuresOf, slowOf } from './metric-block.ts'
 import type { JudgeOptions } from './options.ts'
 
@@ -21,6 +22,8 @@ export interface Gate {
   /** Candidate requests in usable blocks at the present weights. */
   requestsAtWeight(): number
   allows(budget: number): boolean
+  /** The histogram's bound at which the latency objective is judged; null where none is that high. Undefined at first. */
+  objectiveBoundSeconds(): number | null | undefined
   /** How much more evidence the slowest of the metrics needs; undefined while there is none to go by. */
   forecast(budget: number): Forecast | undefined
 }
@@ -34,6 +37,7 @@ export function createGate(options: JudgeOptions): Gate {
   const latency = options.latencyObjective && createBound()
   let candidateWeight: number | undefined
   let requestsAtWeight = 0
+  let objectiveBound: number | null | undefined
 
   function bounds(): Bounds {
     return { failure: failure.upper(), ...(latency && { latency: latency.upper() }) }
@@ -52,12 +56,18 @@ export function createGate(options: JudgeOptions): Gate {
       requestsAtWeight += block.candidate.requests
       const failures = failuresOf(block)
       if (failures) failure.step(failures)
-      const slow = options.latencyObjective && slowOf(block, options.latencyObjective.atMostSeconds)
+      if (!options.latencyObjective) return
+      const { atMostSeconds } = options.latencyObjective
+      const slow = slowOf(block, atMostSeconds)
       if (slow) latency?.step(slow)
+      const { durations } = block.candidate
+      if (durations)
+        objectiveBound = durations.bounds[firstBoundAtLeast(durations.bounds, atMostSeconds)] ?? null
     },
     bounds,
     upper,
     requestsAtWeight: () => requestsAtWeight,
+    objectiveBoundSeconds: () => objectiveBound,
     forecast: budget => slowest([failure.forecast(budget), latency?.forecast(budget)]),
     allows: budget =>
       options.advance === 'time' ? requestsAtWeight >= options.minRequests : upper() <= budget,

@@ -19,18 +19,34 @@ export interface Reasons {
 
 /** One sentence for the operator about a decision. */
 export function explain(reasons: Reasons): string {
-  const { decision, verdict } = reasons
+  const { decision } = reasons
   switch (decision.action) {
     case 'withdraw':
-      return withdrawal(reasons)
+      return [`withdrawn: ${harm(reasons)}`, ...remarks(reasons)].join('; ')
     case 'advance':
       return advancement(reasons)
     case 'hold':
-      return `holding: ${whyHold(reasons)}${verdict.isCoarse() ? COARSE : ''}`
+      return [`holding: ${whyHold(reasons)}`, ...remarks(reasons)].join('; ')
   }
 }
 
-const COARSE = '; latency buckets are more than 1.25 apart, so no latency tolerance applies'
+/** What makes latency mean something else than the rollout's file says. */
+function remarks({ verdict, gate, options }: Reasons): readonly string[] {
+  const coarse = verdict.isCoarse()
+    ? ['latency buckets are more than 1.25 apart, so no latency tolerance applies']
+    : []
+  const bound = gate.objectiveBoundSeconds()
+  const atMost = options.latencyObjective?.atMostSeconds
+  if (bound === undefined || atMost === undefined) return coarse
+  if (bound === null)
+    return [...coarse, `no latency bucket reaches ${toMs(atMost)}, so nothing is known about it`]
+  if (Math.abs(bound / atMost - 1) < 1e-3) return coarse
+  return [...coarse, `${toMs(atMost)} is between two latency buckets and judged at ${toMs(bound)}`]
+}
+
+function toMs(seconds: number): string {
+  return `${Math.round(seconds * 1000)} ms`
+}
 
 const HARMS = {
   failure: 'the candidate fails more often than stable',
@@ -39,12 +55,10 @@ const HARMS = {
   absolute: 'the candidate misses its objective and is worse than stable',
 } as const
 
-function withdrawal({ decision, verdict }: Reasons): string {
-  const harm = decision.cause === null ? '' : HARMS[decision.cause]
-  const { e, threshold, exposure } = decision
-  const evidence = `e ${toShort(e)}, threshold ${toShort(threshold)}`
-  const coarse = verdict.isCoarse() && decision.cause === 'latency' ? COARSE : ''
-  return `withdrawn: ${harm} (${evidence}, after ${exposure.candidate} candidate requests)${coarse}`
+function harm({ decision }: Reasons): string {
+  const { cause, e, threshold, exposure } = decision
+  const evidence = `e ${toShort(e)}, threshold ${toShort(threshold)}, after ${exposure.candidate} candidate requests`
+  return `${cause === null ? '' : HARMS[cause]} (${evidence})`
 }
 
 function advancement({ decision, rung, gate, options }: Reasons): string {

@@ -251,3 +251,11 @@ t.test('a billion requests at every look, and a hundred thousand looks, stay fin
   t.ok(microsecondsPerLook < 100, `${microsecondsPerLook} microseconds a look`)
   t.end()
 })
+
+t.test('a latency objective between two buckets is judged at the upper one, and decisions say so', t => {
+  const reasonOf = (atMostMs: number) => judged(healthy(2, 6), { latency: { atMostMs } }).at(-1)?.reason
+  t.match(reasonOf(500), /500 ms is between two latency buckets and judged at 534 ms/)
+  t.match(reasonOf(20_000), /no latency bucket reaches 20000 ms/)
+  t.notMatch(reasonOf(533.595), /buckets/)
+  t.end()
+})
