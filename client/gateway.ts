@@ -17,7 +17,9 @@ export interface PatchedPolicy extends PolicyView {
 const endpointStatus = z.object({
   endpoint: z.string(),
   variant: z.string(),
-  state: z.enum(['up', 'out', 'trial', 'unknown']),
+  state: z.enum(['up', 'out', 'trial']),
+  /** Trials after an ejection that failed, in a row. */
+  failedTrials: z.int(),
   reason: z.string().optional(),
 })
 

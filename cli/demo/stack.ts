@@ -24,6 +24,8 @@ export interface StackPorts {
 export interface StackOptions {
   readonly ports?: StackPorts
   readonly env?: Readonly<Record<string, string>>
+  /** A state folder that stays; by default one of its own that goes with the stack. */
+  readonly state?: string
   readonly signal?: AbortSignal
 }
 
@@ -40,7 +42,7 @@ export async function freeStackPorts(): Promise<StackPorts> {
 /** A whole `weir up` beside whatever else runs: free ports, a state folder that goes with it. */
 export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const { ports = await freeStackPorts(), env = {}, signal } = options
-  const state = await mkdtemp(join(tmpdir(), 'weir-'))
+  const state = options.state ?? (await mkdtemp(join(tmpdir(), 'weir-')))
   const up = spawn(process.execPath, [WEIR, 'up', ...upArguments(state, ports)], {
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -56,7 +58,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const stop = async () => {
     if (up.exitCode === null && up.signalCode === null) up.kill('SIGTERM')
     await exited
-    await rm(state, { recursive: true, force: true })
+    if (options.state === undefined) await rm(state, { recursive: true, force: true })
   }
   const urlOf = (port: number) => `http://127.0.0.1:${port}`
   try {

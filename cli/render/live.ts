@@ -41,7 +41,10 @@ function redrawn(terminal: Terminal): LiveView {
       terminal.write(`${line}\n`)
       draw(last)
     },
-    close: () => void terminal.write('\u001B[?25h'),
+    close() {
+      clear()
+      terminal.write('\u001B[?25h')
+    },
   }
 }
 

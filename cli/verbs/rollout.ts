@@ -7,6 +7,7 @@ import { TERMINAL_PHASES } from '../../contract/rollout.ts'
 import { parseAssignments, parseNumber } from '../assignments.ts'
 import { connectController, print, printJson, withConnection, type ConnectOptions } from '../connect.ts'
 import { describeRollout, rolloutLine } from '../render/rollout.ts'
+import { createLiveView } from '../render/live.ts'
 import { table } from '../render/table.ts'
 
 interface StartOptions extends ConnectOptions {
@@ -15,6 +16,8 @@ interface StartOptions extends ConnectOptions {
   readonly drill?: string
   readonly wait: boolean
 }
+
+const FOLLOW_EVERY_MS = 500
 
 const VERBS: readonly (readonly [verb: string, description: string])[] = [
   ['pause', 'stay at the present weight until resumed'],
@@ -122,19 +125,22 @@ async function status(name: string, options: ConnectOptions & { watch: boolean }
   print(describeRollout(rollout))
 }
 
-/** Prints a line whenever something changed, until the rollout is over. */
+/** Follows a rollout to its end: a line that stays for every change of phase or weight, a live one for what it waits for. */
 async function follow(name: string, options: ConnectOptions): Promise<void> {
   const controller = connectController(options)
-  for (let last = ''; ;) {
+  const view = createLiveView(process.stdout)
+  for (let told = ''; ;) {
     const rollout = await controller.rollout(name)
-    const line = options.json ? JSON.stringify(rollout) : rolloutLine(rollout)
-    if (line !== last) print(line)
-    last = line
+    const news = `${rollout.phase} ${rollout.cause} ${rollout.weight}`
+    if (news !== told) view.log(options.json ? JSON.stringify(rollout) : rolloutLine(rollout))
+    told = news
     if (TERMINAL_PHASES.has(rollout.phase)) {
+      view.close()
       process.exitCode = rollout.phase === 'Promoted' ? 0 : 1
       return
     }
-    await new Promise(resolve => setTimeout(resolve, 500))
+    if (!options.json) view.draw([`  ${rollout.message}`])
+    await new Promise(resolve => setTimeout(resolve, FOLLOW_EVERY_MS))
   }
 }
 

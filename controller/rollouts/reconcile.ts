@@ -1,20 +1,22 @@
-import type { GatewayClient } from '../../client/gateway.ts'
-import type { Look } from '../../contract/history.ts'
+import type { GatewayClient, RouteStatus } from '../../client/gateway.ts'
+import type { Decision } from '../../contract/history.ts'
 import { weightsBp } from '../../contract/policy.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
 import { describeProblem } from '../../lib/problem.ts'
 import type { Audit } from '../audit.ts'
 import type { Evidence } from '../evidence/evidence.ts'
+import { ruleOnEjection, type EjectionFacts } from '../judge/ejection.ts'
 import { createJudge, judgeOptions, type Judge } from '../judge/judge.ts'
 import type { Registry } from '../registry/registry.ts'
-import type { DeploymentStatus, Runtime } from '../runtime/runtime.ts'
+import type { Runtime } from '../runtime/runtime.ts'
 import type { Store } from '../store.ts'
 import { describeChange } from './explain.ts'
+import { createObserver, type Seen } from './observe.ts'
 import { nextState, type Observation } from './rollout-machine.ts'
 import { isJudged, isOver, type RolloutState } from './rollout-state.ts'
 import type { RolloutStore, StoredRollout } from './rollout-store.ts'
-import { saysAll, wantedPolicy, type PolicyView } from './wanted-policy.ts'
+import { saysAll, wantedPolicy } from './wanted-policy.ts'
 
 export interface ReconcilerOptions {
   readonly store: Store
@@ -28,15 +30,9 @@ export interface ReconcilerOptions {
   readonly log: Log
 }
 
-/** What was learned from the outside at one tick, before anything is decided. */
-interface Seen {
-  readonly now: number
-  readonly policy: { readonly policy: PolicyView; readonly version: number } | null
-  readonly candidate: DeploymentStatus
-  readonly look: Look | null
-}
-
 const SHORT_TICK_MS = 200
+/** An ejection by the gateway, or somebody else's policy, is noticed within this time however far apart the looks are. */
+const LONGEST_TICK_MS = 1000
 /** Requests that were on their way to a version when its traffic was taken away have this long to finish. */
 const DRAIN_MS = 15_000
 
@@ -45,34 +41,12 @@ const DRAIN_MS = 15_000
  * controller that dies between any two of these goes on from the store: nothing happens twice, nothing is forgotten.
  */
 export function createReconciler(options: ReconcilerOptions) {
-  const { store, rollouts, audit, gateway, evidence, runtime, registry, clock, log } = options
+  const { store, rollouts, audit, gateway, runtime, registry, clock, log } = options
+  const observe = createObserver(options)
   const judges = new Map<string, Judge>()
   const lastLookAt = new Map<string, number>()
   const wakers = new Map<string, AbortController>()
   const nudged = new Set<string>()
-
-  async function observe({ name, route, file, state }: StoredRollout): Promise<Seen> {
-    const now = clock.now()
-    const policy = await gateway.route(route).catch((error: unknown) => {
-      log.warn({ rollout: name, err: error }, 'the gateway does not answer')
-      return null
-    })
-    const candidate = state.phase === 'Pending' ? await runtime.status(state.deployment.id) : NOT_ASKED
-    const lookIsDue = now - (lastLookAt.get(name) ?? 0) >= file.spec.analysis.interval - SHORT_TICK_MS / 2
-    const look =
-      policy !== null && isJudged(state) && lookIsDue ? await takeLook(name, route, policy.policy) : null
-    return { now, policy, candidate, look }
-  }
-
-  async function takeLook(name: string, route: string, policy: PolicyView): Promise<Look | null> {
-    lastLookAt.set(name, clock.now())
-    const result = await evidence.look(route)
-    if (result.kind === 'no-data') {
-      log.warn({ rollout: name, reason: result.reason }, 'no evidence at this look')
-      return null
-    }
-    return { ...result.look, weights: weightsBp(policy) }
-  }
 
   function judgeOf({ name, file }: StoredRollout): Judge {
     const known = judges.get(name)
@@ -95,6 +69,7 @@ export function createReconciler(options: ReconcilerOptions) {
       policyAsWanted: seen.policy !== null && saysAll(seen.policy.policy, wantedPolicy(rollout.state)),
       policyWeightBp: seen.policy === null ? null : (weightsBp(seen.policy.policy)['candidate'] ?? null),
       candidate: seen.candidate,
+      ejection: ruleOnEjection(ejectionFacts(seen.status, decision ?? rollout.state.lastDecision)),
       decision,
       allows: decision === null ? () => false : judge.allows,
     }
@@ -165,7 +140,10 @@ export function createReconciler(options: ReconcilerOptions) {
   async function tick(name: string): Promise<StoredRollout | undefined> {
     const before = rollouts.get(name)
     if (!before) return undefined
-    const seen = await observe(before)
+    const lookIsDue =
+      clock.now() - (lastLookAt.get(name) ?? 0) >= before.file.spec.analysis.interval - SHORT_TICK_MS / 2
+    if (lookIsDue) lastLookAt.set(name, clock.now())
+    const seen = await observe(before, lookIsDue)
     const decided = decideAndPersist(name, seen)
     if (!decided || isOver(decided.state)) return decided
     await apply(decided)
@@ -176,6 +154,7 @@ export function createReconciler(options: ReconcilerOptions) {
     while (!signal.aborted) {
       const rollout = await tick(name).catch((error: unknown) => {
         log.warn({ rollout: name, reason: describeProblem(error), err: error }, 'a look failed, trying again')
+        judges.delete(name) // it may have seen a look that was not stored; the next one replays what was
         return rollouts.get(name)
       })
       if (!rollout || isOver(rollout.state)) break
@@ -195,7 +174,10 @@ export function createReconciler(options: ReconcilerOptions) {
     signal.addEventListener('abort', stop, { once: true })
     const settled = isJudged(state) && (lastLookAt.get(name) ?? 0) > 0
     const untilLook = (lastLookAt.get(name) ?? 0) + file.spec.analysis.interval - clock.now()
-    await clock.sleep(settled ? Math.max(10, untilLook) : SHORT_TICK_MS, wake.signal)
+    await clock.sleep(
+      settled ? Math.min(LONGEST_TICK_MS, Math.max(10, untilLook)) : SHORT_TICK_MS,
+      wake.signal,
+    )
     signal.removeEventListener('abort', stop)
   }
 
@@ -235,4 +217,16 @@ export function createReconciler(options: ReconcilerOptions) {
 
 export type Reconciler = ReturnType<typeof createReconciler>
 
-const NOT_ASKED: DeploymentStatus = { kind: 'absent' }
+/** All of the candidate's endpoints are out, or on trial after having been out. */
+function ejectionFacts(status: RouteStatus | null, decision: Decision | null): EjectionFacts {
+  const of = (variant: string) => status?.endpoints.filter(endpoint => endpoint.variant === variant) ?? []
+  const candidate = of('candidate')
+  return {
+    candidateEjected:
+      candidate.length > 0 && candidate.every(({ state }) => state === 'out' || state === 'trial'),
+    stableHealthy: of('stable').some(({ state }) => state === 'up'),
+    failedTrials: Math.min(...candidate.map(({ failedTrials }) => failedTrials)),
+    e: decision?.e ?? 1,
+    threshold: decision?.threshold ?? Infinity,
+  }
+}

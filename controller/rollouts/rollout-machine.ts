@@ -1,5 +1,6 @@
 import type { Decision } from '../../contract/history.ts'
 import type { Phase, RolloutSpec } from '../../contract/rollout.ts'
+import type { EjectionRuling } from '../judge/ejection.ts'
 import type { DeploymentStatus } from '../runtime/runtime.ts'
 import { currentStep, type StepView } from './steps.ts'
 import { isJudged, isOver, type EndCause, type PauseCause, type RolloutState } from './rollout-state.ts'
@@ -15,6 +16,8 @@ export interface Observation {
   /** The candidate's weight in the policy in force, in hundredths of a percent. */
   readonly policyWeightBp: number | null
   readonly candidate: DeploymentStatus
+  /** What the candidate's ejection by the gateway means; `none` while it takes requests. */
+  readonly ejection: EjectionRuling
   /** The judge's word on this look; null when there is nothing to judge or no evidence came. */
   readonly decision: Decision | null
   /** Whether the evidence allows the candidate this weight (percent), within the share of users who may see the excess. */
@@ -65,7 +68,8 @@ function awaitCandidate(state: RolloutState, seen: Observation): RolloutState {
   }
   if (candidate.kind === 'ready' && seen.policyVersion !== null) {
     const placed = { ...state.candidate, endpoints: [candidate.endpoint] }
-    return enterStep({ ...state, candidate: placed, phase: 'Progressing', cause: null }, 0, seen.now)
+    const message = `version ${placed.version} is ready`
+    return enterStep({ ...state, candidate: placed, phase: 'Progressing', cause: null, message }, 0, seen.now)
   }
   const reason = candidate.kind === 'starting' ? candidate.reason : 'not deployed yet'
   if (seen.now - state.startedAt > READY_LIMIT_MS) {
@@ -80,12 +84,17 @@ function awaitCandidate(state: RolloutState, seen: Observation): RolloutState {
 }
 
 function progress(state: RolloutState, seen: Observation, spec: RolloutSpec): RolloutState {
-  const { decision } = seen
+  const { decision, ejection, now } = seen
   if (decision?.action === 'withdraw') {
-    return withdraw(state, decision.cause ?? 'failure', decision.reason, seen.now)
+    return withdraw(state, decision.cause ?? 'failure', decision.reason, now)
   }
-  if (seen.now - state.startedAt > spec.onDeadline.after && state.cause !== 'deadline')
+  if (ejection.action === 'withdraw') {
+    return withdraw(state, ejection.cause === 'unavailable' ? 'unavailable' : 'failure', ejection.reason, now)
+  }
+  if (now - state.startedAt > spec.onDeadline.after && state.cause !== 'deadline') {
     return overDeadline(state, seen, spec)
+  }
+  if (ejection.action === 'hold') return { ...state, message: ejection.reason }
   if (state.phase === 'Paused') return leavePauseStep(state, seen, spec)
   if (!seen.policyAsWanted) return { ...state, message: 'waiting for the gateway to apply the weights' }
   return walkSteps(state, seen, spec)

@@ -107,6 +107,17 @@ t.test('a rollback goes on whoever writes the policy meanwhile', async t => {
   })
 })
 
+t.test('an ejected candidate holds, and is withdrawn as unavailable when its trials fail too', async t => {
+  const before = { ...progressing(), step: 1, weightBp: 1000 }
+  const advance = { decision: decision('advance'), allows: () => true }
+  const held = look(before, { ...advance, ejection: { action: 'hold', reason: 'it is ejected' } })
+  t.match(held, { phase: 'Progressing', weightBp: 1000, message: 'it is ejected' })
+  const gone = look(before, {
+    ejection: { action: 'withdraw', cause: 'unavailable', reason: 'three trials failed' },
+  })
+  t.match(gone, { phase: 'RollingBack', cause: 'unavailable', weightBp: 0 })
+})
+
 t.test('a pause step waits for its time and for the evidence of the next weight', async t => {
   const steps = specOf([{ setWeight: 10 }, { pause: { duration: '5m' } }, { ramp: { to: 95 } }])
   const before = { ...progressing(), step: 1, stepSince: 0, weightBp: 1000 }
@@ -214,6 +225,7 @@ function seen(over: Partial<Observation> = {}): Observation {
     policyAsWanted: true,
     policyWeightBp: 0,
     candidate: { kind: 'absent' },
+    ejection: { action: 'none' },
     decision: null,
     allows: () => false,
     ...over,

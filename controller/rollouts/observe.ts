@@ -1,0 +1,66 @@
+import type { GatewayClient, RouteStatus } from '../../client/gateway.ts'
+import type { Look } from '../../contract/history.ts'
+import { weightsBp } from '../../contract/policy.ts'
+import type { Clock } from '../../lib/clock.ts'
+import type { Log } from '../../lib/log.ts'
+import { describeProblem } from '../../lib/problem.ts'
+import type { Evidence } from '../evidence/evidence.ts'
+import type { DeploymentStatus, Runtime } from '../runtime/runtime.ts'
+import { isJudged } from './rollout-state.ts'
+import type { StoredRollout } from './rollout-store.ts'
+import type { PolicyView } from './wanted-policy.ts'
+
+/** What was learned from the outside at one tick, before anything is decided. Null: it could not be asked. */
+export interface Seen {
+  /** Milliseconds since the epoch. */
+  readonly now: number
+  readonly policy: { readonly policy: PolicyView; readonly version: number } | null
+  readonly status: RouteStatus | null
+  readonly candidate: DeploymentStatus
+  readonly look: Look | null
+}
+
+interface ObserverOptions {
+  readonly gateway: GatewayClient
+  readonly evidence: Evidence
+  readonly runtime: Runtime
+  readonly clock: Clock
+  readonly log: Log
+}
+
+export type Observer = ReturnType<typeof createObserver>
+
+/** Asks everybody what a rollout's next decision depends on. Never throws for a peer that is slow, gone or lying. */
+export function createObserver({ gateway, evidence, runtime, clock, log }: ObserverOptions) {
+  async function orNull<T>(what: string, rollout: string, asked: Promise<T>): Promise<T | null> {
+    try {
+      return await asked
+    } catch (error) {
+      log.warn({ rollout, reason: describeProblem(error) }, what)
+      return null
+    }
+  }
+
+  async function takeLook({ name, route }: StoredRollout, policy: PolicyView): Promise<Look | null> {
+    const result = await evidence.look(route)
+    if (result.kind === 'look') return { ...result.look, weights: weightsBp(policy) }
+    log.warn({ rollout: name, reason: result.reason }, 'no evidence at this look')
+    return null
+  }
+
+  /** `lookIsDue`: whether the time has come to read the counters as well. */
+  return async (rollout: StoredRollout, lookIsDue: boolean): Promise<Seen> => {
+    const { name, route, state } = rollout
+    const now = clock.now()
+    const judged = isJudged(state)
+    const policy = await orNull('the policy cannot be read', name, gateway.route(route))
+    const [status, candidate, look] = await Promise.all([
+      judged ? orNull('the endpoints cannot be asked for', name, gateway.status(route)) : null,
+      state.phase === 'Pending' ? runtime.status(state.deployment.id) : NOT_ASKED,
+      policy !== null && judged && lookIsDue ? takeLook(rollout, policy.policy) : null,
+    ])
+    return { now, policy, status, candidate, look }
+  }
+}
+
+const NOT_ASKED: DeploymentStatus = { kind: 'absent' }
