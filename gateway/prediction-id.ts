@@ -1,4 +1,4 @@
-import { createHmac, createSecretKey, timingSafeEqual, type KeyObject } from 'node:crypto'
+import { hash, timingSafeEqual } from 'node:crypto'
 import type { PredictionClaims } from './messages.ts'
 
 // PAYLOAD.MAC, both base64url. The payload is readable, the code is what counts: whoever has the key can check an id without
@@ -13,26 +13,36 @@ export interface PredictionIds {
 const MAC_BYTES = 16
 
 export function createPredictionIds(key: string): PredictionIds {
-  const secret = createSecretKey(key, 'utf8')
+  const macOf = createMac(key)
   return {
     sign({ route, variant, label, epoch, at, nonce }) {
       const payload = Buffer.from(JSON.stringify([route, variant, label, epoch, at, nonce])).toString(
         'base64url',
       )
-      return `${payload}.${macOf(secret, payload).toString('base64url')}`
+      return `${payload}.${macOf(payload).toString('base64url')}`
     },
     read(id) {
       const [payload = '', mac = '', ...rest] = id.split('.')
       if (rest.length > 0) return undefined
       const given = Buffer.from(mac, 'base64url')
-      if (given.length !== MAC_BYTES || !timingSafeEqual(given, macOf(secret, payload))) return undefined
+      if (given.length !== MAC_BYTES || !timingSafeEqual(given, macOf(payload))) return undefined
       return parseClaims(payload)
     },
   }
 }
 
-function macOf(secret: KeyObject, payload: string): Buffer {
-  return createHmac('sha256', secret).update(payload).digest().subarray(0, MAC_BYTES)
+const BLOCK_BYTES = 64
+
+/** HMAC-SHA256 (RFC 2104), cut to 16 bytes, from two one-shot hashes: Node's Hmac object costs several times as much. */
+function createMac(key: string): (payload: string) => Buffer {
+  const keyBytes = Buffer.byteLength(key) > BLOCK_BYTES ? hash('sha256', key, 'buffer') : Buffer.from(key)
+  const block = Buffer.concat([keyBytes, Buffer.alloc(BLOCK_BYTES)], BLOCK_BYTES)
+  const inner = block.map(byte => byte ^ 0x36)
+  const outer = block.map(byte => byte ^ 0x5c)
+  return payload => {
+    const digest = hash('sha256', Buffer.concat([inner, Buffer.from(payload)]), 'buffer')
+    return hash('sha256', Buffer.concat([outer, digest]), 'buffer').subarray(0, MAC_BYTES)
+  }
 }
 
 /** Only what we signed comes here, so the form is ours. */

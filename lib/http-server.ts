@@ -21,6 +21,8 @@ export interface HttpServerOptions {
   /** The whole request, headers and body, must arrive within this time (slowloris cut-off). */
   readonly requestTimeoutMs?: number
   readonly headersTimeoutMs?: number
+  /** False: whoever uses this looks for a missing Host itself, since Node's own refusal has no body. */
+  readonly requireHostHeader?: boolean
 }
 
 /**
@@ -28,7 +30,13 @@ export interface HttpServerOptions {
  * goes wrong, also for what Node's parser rejects. zod schemas validate and serialise.
  */
 export function createHttpServer(options: HttpServerOptions): FastifyInstance {
-  const { log, bodyLimitBytes, requestTimeoutMs = 30_000, headersTimeoutMs = 10_000 } = options
+  const {
+    log,
+    bodyLimitBytes,
+    requestTimeoutMs = 30_000,
+    headersTimeoutMs = 10_000,
+    requireHostHeader = true,
+  } = options
   const app = Fastify({
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true }),
@@ -38,7 +46,12 @@ export function createHttpServer(options: HttpServerOptions): FastifyInstance {
     forceCloseConnections: 'idle',
     genReqId: request => headerValue(request.headers['x-request-id']) ?? randomUUID(),
     clientErrorHandler: answerUnparsable,
-    http: { headersTimeout: headersTimeoutMs, connectionsCheckingInterval: 1000, keepAliveTimeout: 65_000 },
+    http: {
+      headersTimeout: headersTimeoutMs,
+      connectionsCheckingInterval: 1000,
+      keepAliveTimeout: 65_000,
+      requireHostHeader,
+    },
   }) as unknown as FastifyInstance
   app.setValidatorCompiler(validatorCompiler)
   app.setSerializerCompiler(serializerCompiler)

@@ -203,15 +203,13 @@ function statusOf({ policy, version, epoch }: StoredRoute, options: OperatorApiO
       worker: worker.name,
       version: workerVersion(worker, policy.name) ?? null,
     })),
-    endpoints: endpoints
-      .list(policy.name)
-      .map(({ endpoint, variant, state, failedTrials, reason }) => ({
-        endpoint,
-        variant,
-        state,
-        failedTrials,
-        reason,
-      })),
+    endpoints: endpoints.list(policy.name).map(({ endpoint, variant, state, failedTrials, reason }) => ({
+      endpoint,
+      variant,
+      state,
+      failedTrials,
+      reason,
+    })),
     assigned: Object.fromEntries(
       Object.keys(policy.variants).map(variant => [variant, assigned(policy.name, variant)]),
     ),

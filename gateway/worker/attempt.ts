@@ -145,7 +145,7 @@ export class Attempt implements Dispatcher.DispatchHandler {
   }
 
   #failureOf(error: Error & { code?: string; socket?: { bytesRead?: number } }): AttemptFailure {
-    const reason = reasonOf(error.code) ?? (this.#sent ? 'reset' : 'connect')
+    const reason = reasonOf(error) ?? (this.#sent ? 'reset' : 'connect')
     const reusedConnection = reason === 'reset' && !this.#headSeen && (error.socket?.bytesRead ?? 0) > 0
     return { reason, unsent: !this.#sent, reusedConnection }
   }
@@ -178,8 +178,8 @@ export class Attempt implements Dispatcher.DispatchHandler {
 const GIVEN_UP = new Error('given up')
 const MAX_DISCARDED_BYTES = 64 * 1024
 
-function reasonOf(code = ''): FailureReason | undefined {
-  return code.startsWith('HPE_') ? 'invalid' : REASONS[code] // HPE_: the parser's word for what is not HTTP
+function reasonOf({ name, code = '' }: Error & { code?: string }): FailureReason | undefined {
+  return name === 'HTTPParserError' ? 'invalid' : REASONS[code]
 }
 
 const REASONS: Readonly<Record<string, FailureReason>> = {

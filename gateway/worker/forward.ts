@@ -1,4 +1,4 @@
-import { randomBytes, randomUUID } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { WeirError, type ErrorCode } from '../../contract/errors.ts'
 import type { PredictionIds } from '../prediction-id.ts'
@@ -45,7 +45,10 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
   function forward(incoming: Incoming): void {
     const { request, response } = incoming
     const trouble = ambiguity(request)
-    if (trouble !== undefined) return refuse(incoming, 'bad_request', trouble)
+    if (trouble !== undefined) {
+      const error = new WeirError('bad_request', trouble)
+      return sendError(response, error, incoming.requestId, { close: true }) // what follows on it could be anything
+    }
     const path = originForm(request.url ?? '/')
     if (path === undefined) return refuse(incoming, 'bad_request', 'the request target is not a path')
     const route = findRoute(incoming, path)
@@ -183,10 +186,4 @@ function originForm(target: string): string | undefined {
   if (!/^https?:\/\//i.test(target) || !URL.canParse(target)) return undefined
   const { pathname, search } = new URL(target)
   return `${pathname}${search}`
-}
-
-/** A request id that came with the request, when it is one that can go into logs and headers. */
-export function requestIdOf({ headers }: IncomingMessage): string {
-  const given = headers['x-request-id']
-  return typeof given === 'string' && /^[\w.:-]{1,128}$/.test(given) ? given : randomUUID()
 }

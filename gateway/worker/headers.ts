@@ -123,6 +123,7 @@ export function ambiguity(request: IncomingMessage): string | undefined {
     else if (name.length === 14 && name.toLowerCase() === 'content-length') lengths++
     else if (name.length === 17 && name.toLowerCase() === 'transfer-encoding') encodings++
   }
+  if (hosts === 0 && request.httpVersion === '1.1') return 'the Host header is missing'
   if (hosts > 1) return 'the Host header comes more than once'
   if (lengths > 1) return 'the Content-Length header comes more than once'
   if (encodings > 1) return 'the Transfer-Encoding header comes more than once'

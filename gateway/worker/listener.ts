@@ -4,7 +4,7 @@ import { createHttpServer } from '../../lib/http-server.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Readiness } from '../messages.ts'
 import { addFeedback, type FeedbackOptions } from './feedback.ts'
-import { requestIdOf, type Forwarder } from './forward.ts'
+import type { Forwarder } from './forward.ts'
 
 export interface ListenerOptions {
   readonly log: Log
@@ -30,7 +30,9 @@ export function createListener(options: ListenerOptions): FastifyInstance {
     bodyLimitBytes: 1024 * 1024, // for /feedback; what is forwarded has its route's own limit
     requestTimeoutMs: REQUEST_TIMEOUT_MS,
     headersTimeoutMs: HEADERS_TIMEOUT_MS,
+    requireHostHeader: false,
   })
+  app.setChildLoggerFactory(logger => logger) // a logger a request costs more than its routing, and names the id anyway
   app.server.maxConnections = MAX_CONNECTIONS
   app.server.timeout = IDLE_SOCKET_MS
   app.get('/livez', async () => ({ status: 'ok' }))
@@ -55,7 +57,7 @@ function addForwarding(app: FastifyInstance, forwarder: Forwarder, port: number)
         request: request.raw,
         response: reply.raw,
         port,
-        requestId: requestIdOf(request.raw),
+        requestId: request.id,
       })
     },
     handler: () => undefined,

@@ -35,16 +35,26 @@ export function sendAnswerHead(
   else response.writeHead(status, statusText, list)
 }
 
-/** Answers an error of our own. Returns the status, or undefined when the client is gone or an answer has begun. */
-export function sendError(response: ServerResponse, error: WeirError, requestId: string): number | undefined {
-  if (response.headersSent || response.destroyed) return undefined
+interface SendErrorOptions {
+  /** Nothing more is read from this connection. */
+  readonly close?: boolean
+}
+
+/** Answers an error of our own, unless the client is gone or an answer has begun. */
+export function sendError(
+  response: ServerResponse,
+  error: WeirError,
+  requestId: string,
+  { close = false }: SendErrorOptions = {},
+): void {
+  if (response.headersSent || response.destroyed) return
+  if (close) response.shouldKeepAlive = false
   const body = Buffer.from(JSON.stringify(errorBody(error.code, error.message, { requestId })))
   const headers = ['content-type', 'application/json; charset=utf-8', 'x-request-id', requestId]
   headers.push('content-length', String(body.length))
   if (error.retryAfterSeconds !== undefined) headers.push('retry-after', String(error.retryAfterSeconds))
   response.writeHead(error.statusCode, headers)
   response.end(body)
-  return error.statusCode
 }
 
 /** How much of a body that nobody wants is still read, and for how long, so that the client gets to read our answer. */
@@ -67,7 +77,6 @@ export function sendErrorAndDrain(
   response.writeHead(error.statusCode, headers)
   response.write(body)
   drain(response)
-  return error.statusCode
 }
 
 function drain(response: ServerResponse): void {

@@ -1,6 +1,9 @@
 import { test } from 'tap'
 import { pinnedVariant, unitHash } from '../../gateway/worker/sticky.ts'
 
+const GOLDEN_EMPTY = '0.370693256952'
+const GOLDEN_USER = '0.726648776328'
+
 const USERS = Array.from({ length: 20_000 }, (_, index) => `user-${index}`)
 
 function deal(weights: Record<string, number>, salt = 'food11'): (string | undefined)[] {
@@ -13,15 +16,9 @@ function count(dealt: readonly (string | undefined)[], variant: string): number 
 }
 
 test('the hash never changes: every user would be dealt anew', async t => {
-  t.equal(unitHash('food11\ncandidate\nuser-1'), unitHash('food11\ncandidate\nuser-1'))
-  t.matchOnly(
-    [unitHash(''), unitHash('user-1')].map(value => value.toFixed(12)),
-    [GOLDEN_EMPTY, GOLDEN_USER],
-  )
+  t.equal(unitHash('').toFixed(12), GOLDEN_EMPTY)
+  t.equal(unitHash('user-1').toFixed(12), GOLDEN_USER)
 })
-
-const GOLDEN_EMPTY = '0.370693256952'
-const GOLDEN_USER = '0.726648776328'
 
 test('shares of users are the weights', async t => {
   const dealt = deal({ a: 6000, b: 3000, c: 1000 })
