@@ -42,7 +42,6 @@ const auditRecord = z.object({
   subject: z.string(),
   reason: z.string(),
 })
-export type AuditRecord = z.infer<typeof auditRecord>
 
 const modelVersion = z.object({ model: z.string(), version: z.string(), digest: z.string() })
 

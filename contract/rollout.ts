@@ -11,16 +11,16 @@ const ramp = z.strictObject({
 const mirror = z.strictObject({ mirror: z.strictObject({ percent }) })
 const approval = z.strictObject({ approval: z.strictObject({}) })
 
-export const step = z.union([setWeight, pause, ramp, mirror, approval])
+const step = z.union([setWeight, pause, ramp, mirror, approval])
 export type Step = z.infer<typeof step>
 
 const canary = z.strictObject({ steps: z.array(step).min(1).max(50) })
 
-export const DEFAULT_STEPS: readonly Step[] = [{ setWeight: 10 }, { ramp: { riskBudget: 0.01, to: 95 } }]
+const DEFAULT_STEPS: readonly Step[] = [{ setWeight: 10 }, { ramp: { riskBudget: 0.01, to: 95 } }]
 
 const ratio = z.number().min(1).max(10)
 
-export const analysis = z.strictObject({
+const analysis = z.strictObject({
   /** The chance, over all looks of the rollout, that a healthy candidate is withdrawn. */
   alpha: z.number().gt(0).max(0.2).default(0.01),
   /** Time between looks. */
@@ -43,7 +43,6 @@ export const analysis = z.strictObject({
     })
     .optional(),
 })
-export type Analysis = z.infer<typeof analysis>
 
 const deadline = z.strictObject({
   after: durationMs.default(7_200_000),

@@ -29,4 +29,4 @@ const SHARED_SETTINGS = [
   'WEIR_CONTROLLER',
 ]
 
-export class EnvError extends Error {}
+class EnvError extends Error {}

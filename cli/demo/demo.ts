@@ -14,6 +14,7 @@ export async function runDemo(): Promise<void> {
   const stop = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => stop.abort())
   view.log('Weir demo: two versions of a food classifier, real photos, in a state folder of its own.')
+  view.log('Starting the model servers, the gateway and the controller …')
   const stack = await startStack({ signal: stop.signal })
   try {
     const gateway = createGatewayClient({ baseUrl: stack.operatorUrl })

@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { COMPILE_CACHE } from '../../lib/compile-cache.ts'
 import { execProgram } from '../exec.ts'
 
 const OPTIONS: readonly (readonly [flags: string, description: string])[] = [
@@ -26,7 +27,8 @@ export function addServe(program: Command): void {
   for (const [flags, description] of OPTIONS) command.option(flags, description)
   command.action((options: Readonly<Record<string, string>>) => {
     // glibc's arena for every thread would cost about 50 MB, and the setting is read when a process starts
-    execProgram('serving/main.ts', Object.entries(options).flatMap(toArgument), { MALLOC_ARENA_MAX: '2' })
+    const env = { ...COMPILE_CACHE, MALLOC_ARENA_MAX: '2' }
+    execProgram('serving/main.ts', Object.entries(options).flatMap(toArgument), env)
   })
 }
 

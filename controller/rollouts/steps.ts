@@ -45,7 +45,7 @@ export function currentStep(state: RolloutState, spec: RolloutSpec): AnyStepView
 }
 
 /** The smallest weight of the ladder 1, 5, 10, 25, 50, `to` above the present one; `to` itself at the end. Percent. */
-export function rampWeight(presentPercent: number, toPercent: number): number {
+function rampWeight(presentPercent: number, toPercent: number): number {
   return RAMP_WEIGHTS.find(weight => weight > presentPercent && weight < toPercent) ?? toPercent
 }
 
