@@ -248,7 +248,7 @@ t.test('a billion requests at every look, and a hundred thousand looks, stay fin
   const microsecondsPerLook = Number(process.hrtime.bigint() - started) / 1000 / looks
   t.ok(last && Number.isFinite(last.e) && Number.isFinite(last.u))
   t.not(last?.action, 'withdraw')
-  t.ok(microsecondsPerLook < 100, `${microsecondsPerLook} microseconds a look`)
+  t.ok(microsecondsPerLook < 250, `${microsecondsPerLook} microseconds a look`)
   t.end()
 })
 
