@@ -14,11 +14,9 @@ import { startPrimary } from './primary/primary.ts'
 
 const STOP_LIMIT_MS = 25_000
 
-const port = z.coerce
-  .number()
-  .int()
-  .min(1, 'must be a port, 1 to 65535')
-  .max(65_535, 'must be a port, 1 to 65535')
+const NO_PORT = 'must be a port, 1 to 65535'
+const port = z.coerce.number(NO_PORT).int(NO_PORT).min(1, NO_PORT).max(65_535, NO_PORT)
+const NO_COUNT = 'must be a whole number, 1 to 256'
 const settings = z.object({
   config: z.string({ error: 'is needed: a YAML file with routes' }),
   port: port.default(8080),
@@ -26,10 +24,10 @@ const settings = z.object({
   'operator-port': port.default(8081),
   'operator-host': z.string().default('127.0.0.1'),
   workers: z.coerce
-    .number()
-    .int()
-    .min(1)
-    .max(256)
+    .number(NO_COUNT)
+    .int(NO_COUNT)
+    .min(1, NO_COUNT)
+    .max(256, NO_COUNT)
     .default(Math.max(1, availableParallelism() - 1)),
   state: z.string().optional(),
   'owner-pid': z.coerce.number().int().positive().optional(),

@@ -39,6 +39,7 @@ const anyObject = z.record(z.string(), z.unknown())
 /** The API with which operators and the controller steer the gateway. It belongs on loopback: whoever reaches it may do all. */
 export async function createOperatorApi(options: OperatorApiOptions): Promise<FastifyInstance> {
   const app = createHttpServer({ log: options.log, bodyLimitBytes: MAX_POLICY_BYTES })
+  app.removeContentTypeParser('text/plain')
   app.addContentTypeParser(
     'application/merge-patch+json',
     { parseAs: 'string' },

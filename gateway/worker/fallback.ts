@@ -28,8 +28,7 @@ export type Recovery =
   | { readonly unprotected: string | undefined }
 
 /**
- * What to do about a failed attempt. Replaying is safe when nothing was sent or the route is idempotent; a time-out is not
- * retried at the same variant, it has used up the time of one attempt already.
+ * What to do about a failed attempt. Replaying is safe when nothing was sent or the route is idempotent.
  */
 export function decideRecovery(failed: FailedAttempt, seen: Circumstances): Recovery {
   const { policy } = seen
@@ -38,10 +37,15 @@ export function decideRecovery(failed: FailedAttempt, seen: Circumstances): Reco
   const forbidden = whyNotAgain(failed, seen)
   if (forbidden !== undefined) return { unprotected: hasFallback ? forbidden : undefined }
   if (failed.reusedConnection && !seen.reuseRaceTried) return 'same-endpoint'
-  if (seen.otherEndpoint && seen.retriesMade < policy.retry.attempts && failed.reason !== 'timeout')
+  if (seen.otherEndpoint && seen.retriesMade < policy.retry.attempts && isWorthRetrying(failed))
     return 'retry'
   if (!hasFallback) return { unprotected: undefined }
   return policy.fallback?.on.includes(failed.reason) ? 'fallback' : { unprotected: 'reason_excluded' }
+}
+
+/** A time-out has used up the time of one attempt; what our own limit refused, the same limit would refuse again. */
+function isWorthRetrying({ reason, unsent }: FailedAttempt): boolean {
+  return reason !== 'timeout' && !(reason === 'overload' && unsent)
 }
 
 function whyNotAgain({ unsent }: FailedAttempt, seen: Circumstances): string | undefined {

@@ -1,0 +1,130 @@
+import { test } from 'tap'
+import { createLimiter, createRetryBudget } from '../../gateway/worker/limits.ts'
+import { pickTarget, type Target } from '../../gateway/worker/target.ts'
+import { eventually, namedUpstream, startWorker, twoVariants, upstream } from './harness.ts'
+
+const CANDIDATE_ONLY = { fallback: undefined, weights: { stable: 0, candidate: 100 } }
+
+test('a retry goes to another endpoint of the same variant', async t => {
+  const url = await namedUpstream(t, 'second')
+  const variants = { stable: { endpoints: [url] }, candidate: { endpoints: ['http://127.0.0.1:1', url] } }
+  const worker = await startWorker(t, [twoVariants(url, url, { ...CANDIDATE_ONLY, variants })])
+  for (let n = 0; n < 4; n++)
+    t.match(await worker.send({ method: 'POST', body: 'a' }), { status: 200, text: 'second' })
+  t.equal(
+    await worker.total('weir_requests_total', { kind: 'retry', outcome: 'success' }),
+    await worker.total('weir_requests_total', { kind: 'split', outcome: 'failure', reason: 'connect' }),
+  )
+})
+
+test('retries are limited to a share of the requests, and at least so many a second', async t => {
+  let now = 0
+  const budget = createRetryBudget(0.2, 3, () => now)
+  t.same([budget.spend(), budget.spend(), budget.spend(), budget.spend()], [true, true, true, false])
+  now = 1000
+  for (let n = 0; n < 100; n++) budget.requested()
+  t.equal(Array.from({ length: 100 }, () => budget.spend()).filter(Boolean).length, 20)
+  now = 5000
+  t.equal(Array.from({ length: 100 }, () => budget.spend()).filter(Boolean).length, 3)
+})
+
+test('of two endpoints chosen at random the one with less in flight is taken', async t => {
+  const target = (endpoint: string, inFlight: number, state: Target['state'] = 'up') =>
+    ({ endpoint, inFlight, state }) as Target
+  const targets = [
+    target('busy', 9),
+    target('idle', 1),
+    target('out', 0, 'out'),
+    target('on trial', 1, 'trial'),
+  ]
+  for (const random of [0, 0.3, 0.6, 0.99]) t.equal(pickTarget(targets, [], () => random)?.endpoint, 'idle')
+  t.equal(pickTarget([target('out', 0, 'out')], []), undefined)
+})
+
+test('a limit holds, its queue is bounded and served in order', async t => {
+  const limiter = createLimiter(1, 2)
+  const admitted: string[] = []
+  const enter = (name: string) => limiter.enter(() => admitted.push(name))
+  t.same([enter('a'), enter('b'), enter('c'), enter('d')], ['admitted', 'queued', 'queued', 'refused'])
+  limiter.release()
+  limiter.release()
+  t.same(admitted, ['b', 'c'])
+  limiter.release()
+  t.equal(limiter.inFlight, 0)
+})
+
+test("what is over a variant's limits is shed with 503 and Retry-After, counted as its overload", async t => {
+  const { url } = await upstream(t, () => undefined)
+  const variants = { candidate: { endpoints: [url], maxInFlight: 1, maxQueued: 0 } }
+  const worker = await startWorker(t, [
+    { name: 'food11', variants, weights: { candidate: 100 }, contract: 'none', timeoutMs: 300 },
+  ])
+  const [hanging, shed] = await Promise.all([worker.send(), worker.send()])
+  t.match(hanging, { status: 504, text: /gateway_timeout/ })
+  t.match(shed, { status: 503, headers: { 'retry-after': '1' }, text: /overloaded/ })
+  t.equal(await worker.total('weir_requests_total', { outcome: 'failure', reason: 'overload' }), 1)
+})
+
+test("a request over the candidate's limits falls back to stable", async t => {
+  const { url } = await upstream(t, () => undefined)
+  const stable = await namedUpstream(t, 'stable')
+  const variants = {
+    stable: { endpoints: [stable] },
+    candidate: { endpoints: [url], maxInFlight: 1, maxQueued: 0 },
+  }
+  const worker = await startWorker(t, [twoVariants(stable, url, { variants, timeoutMs: 300 })])
+  const answers = await Promise.all([worker.send(), worker.send()])
+  t.same(
+    answers.map(({ text }) => text),
+    ['stable', 'stable'],
+  )
+})
+
+test('all attempts together end at the deadline', async t => {
+  const { url } = await upstream(t, () => undefined)
+  const worker = await startWorker(t, [twoVariants(url, url, { timeoutMs: 200, deadlineMs: 300 })])
+  const startedAt = performance.now()
+  t.match(await worker.send(), { status: 504 })
+  const tookMs = performance.now() - startedAt
+  t.ok(tookMs >= 295 && tookMs < 1500, `${tookMs} ms`)
+})
+
+test('a hedge asks the other variant when the chosen one is slower than that usually is; the first answer wins', async t => {
+  let slow = false
+  const candidate = await upstream(t, (_, response) => {
+    if (!slow) response.end('candidate')
+  })
+  const stable = await namedUpstream(t, 'stable')
+  const policy = (weights: object) =>
+    twoVariants(stable, candidate.url, {
+      weights,
+      timeoutMs: 10_000,
+      hedge: { to: 'stable', minSamples: 10 },
+    })
+  const worker = await startWorker(t, [policy({ stable: 100, candidate: 0 })])
+  for (let n = 0; n < 10; n++) await worker.send()
+  await worker.set(policy({ stable: 0, candidate: 100 }))
+  slow = true
+  t.match(await worker.send(), { status: 200, text: 'stable' })
+  t.equal(await worker.total('weir_requests_total', { kind: 'hedge', outcome: 'success' }), 1)
+  t.equal(
+    await worker.total('weir_requests_total', { variant: 'candidate', kind: 'split', outcome: 'dropped' }),
+    1,
+  )
+})
+
+test('failures are reported to the primary, and whether an answer came between them', async t => {
+  let healthy = false
+  const { url } = await upstream(t, (_, response) => void response.writeHead(healthy ? 200 : 500).end())
+  const worker = await startWorker(t, [twoVariants(url, url, CANDIDATE_ONLY)])
+  const key = `food11 candidate ${url}`
+  for (let n = 0; n < 3; n++) await worker.send()
+  t.ok(await eventually(() => worker.reports.reduce((sum, { failures }) => sum + failures, 0) === 3))
+  t.equal(
+    worker.reports.every(report => report.key === key && !report.answered),
+    true,
+  )
+  healthy = true
+  await worker.send()
+  t.ok(await eventually(() => worker.reports.at(-1)?.answered === true))
+})

@@ -1,0 +1,223 @@
+import { execFileSync } from 'node:child_process'
+import { readFile, writeFile } from 'node:fs/promises'
+import { createServer, type AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { test } from 'tap'
+import { parseExposition } from '../../lib/exposition.ts'
+import { runGateway, startGateway } from './gateway-process.ts'
+import { eventually, namedUpstream, send, twoVariants, upstream } from './harness.ts'
+
+async function request(url: string, init: RequestInit = {}) {
+  const response = await fetch(url, {
+    ...init,
+    headers: { 'content-type': 'application/json', ...init.headers },
+  })
+  const text = await response.text()
+  return {
+    status: response.status,
+    headers: response.headers,
+    body: text.startsWith('{') ? JSON.parse(text) : text,
+  }
+}
+
+const patch = (url: string, body: unknown, headers = {}) =>
+  request(url, { method: 'PATCH', body: JSON.stringify(body), headers })
+
+function workersOf(pid: number | undefined): number[] {
+  const lines = execFileSync('ps', ['-eo', 'pid,ppid'], { encoding: 'utf8' }).trim().split('\n').slice(1)
+  return lines
+    .map(line => line.trim().split(/\s+/).map(Number))
+    .flatMap(([child, parent]) => (parent === pid && child ? child : []))
+}
+
+test('the operator API reads and writes policies with versions', async t => {
+  const [stable, candidate] = [await namedUpstream(t, 'stable'), await namedUpstream(t, 'candidate')]
+  const gateway = await startGateway(t, [twoVariants(stable, candidate)])
+  const url = `${gateway.operator}/v1/routes/food11`
+  const read = await request(url)
+  t.match(read, { status: 200, body: { name: 'food11', weights: { candidate: 100 } } })
+  t.equal(read.headers.get('etag'), '"1"')
+  const weights = { stable: 100, candidate: 0 }
+  t.match(await patch(url, { weights }, { 'if-match': '"1"' }), {
+    status: 200,
+    body: { version: 2, pending: [], policy: { weights } },
+  })
+  t.equal((await send(gateway.port)).text, 'stable')
+  t.match(await patch(url, { timeoutMs: 5 }, { 'if-match': '"1"' }), {
+    status: 412,
+    body: { error: { code: 'precondition_failed', details: { version: 2 } } },
+  })
+  t.match(await patch(url, { wieghts: {} }), { status: 422, body: { error: { message: /"wieghts"/ } } })
+  t.match(await patch(url, { weights: { stable: 80, candidate: 21 } }), {
+    status: 422,
+    body: { error: { code: 'invalid_weights' } },
+  })
+  t.match(await patch(`${gateway.operator}/v1/routes/nope`, {}), {
+    status: 404,
+    body: { error: { code: 'route_not_found' } },
+  })
+  t.match(await patch(url, {}, { 'content-type': 'text/plain' }), {
+    status: 415,
+    body: { error: { code: 'unsupported_media_type' } },
+  })
+
+  const other = { ...twoVariants(stable, candidate), match: { pathPrefix: '/other' } }
+  const put = { method: 'PUT', body: JSON.stringify({ ...other, name: 'other' }) }
+  t.match(await request(`${gateway.operator}/v1/routes/other`, put), { status: 201 })
+  t.equal((await send(gateway.port, { path: '/other' })).text, 'candidate')
+  t.match(await request(`${gateway.operator}/v1/routes`), {
+    body: { items: [{ version: 2 }, { version: 1, policy: { name: 'other' } }] },
+  })
+  t.match(await fetch(`${gateway.operator}/v1/routes/other`, { method: 'DELETE' }), { status: 200 })
+  t.equal((await send(gateway.port, { path: '/other' })).text, 'stable')
+
+  t.match(await gateway.client.status('food11'), {
+    version: 2,
+    epoch: 2,
+    workers: [{ worker: 'worker-0', version: 2 }],
+    assigned: { stable: 2 },
+  })
+  t.match(await request(`${url}/comparisons`), { status: 200, body: { items: [] } })
+  t.match(await request(`${gateway.operator}/docs/json`), {
+    status: 200,
+    body: { paths: { '/v1/routes/{name}': {} } },
+  })
+})
+
+test('metrics are those of all workers, of one route on request, under a name that lasts', async t => {
+  const url = await namedUpstream(t, 'stable')
+  const gateway = await startGateway(
+    t,
+    [twoVariants(url, url), { ...twoVariants(url, url), name: 'other', match: { pathPrefix: '/other' } }],
+    { workers: 2 },
+  )
+  await Promise.all(Array.from({ length: 30 }, () => send(gateway.port)))
+  await send(gateway.port, { path: '/other' })
+  const response = await fetch(`${gateway.operator}/metrics?route=food11`)
+  const instance = response.headers.get('x-weir-instance') ?? ''
+  const samples = parseExposition(await response.text())
+  t.match(instance, /^gw-/)
+  t.equal(samples.find(({ name }) => name === 'weir_requests_total')?.value, 30)
+  t.equal(
+    samples.find(
+      ({ name, labels }) => name === 'weir_request_duration_seconds_bucket' && labels['le'] === '+Inf',
+    )?.value,
+    30,
+  )
+  t.notOk(samples.some(({ labels }) => labels['route'] === 'other'))
+  t.equal(await readFile(join(gateway.stateDir, 'gateway-instance'), 'utf8'), `${instance}\n`)
+})
+
+test('a worker killed under load comes back with the current policy; totals never fall', async t => {
+  const [stable, candidate] = [await namedUpstream(t, 'stable'), await namedUpstream(t, 'candidate')]
+  const gateway = await startGateway(t, [twoVariants(stable, candidate)], { workers: 2 })
+  const [first] = workersOf(gateway.child.pid)
+  const total = async () =>
+    parseExposition(await gateway.client.metrics())
+      .filter(({ name }) => name === 'weir_requests_total')
+      .reduce((sum, { value }) => sum + value, 0)
+  await Promise.all(Array.from({ length: 20 }, () => send(gateway.port)))
+  const before = await total()
+  if (first !== undefined) process.kill(first, 'SIGKILL')
+  await gateway.client.patchRoute('food11', { weights: { stable: 100, candidate: 0 } })
+  for (let n = 0; n < 10; n++) t.equal((await send(gateway.port)).text, 'stable')
+  t.ok(
+    await eventually(
+      async () =>
+        (await gateway.client.status('food11')).workers.filter(({ version }) => version === 2).length === 2,
+      15_000,
+    ),
+  )
+  t.ok((await total()) >= before)
+  t.equal((await total()) >= before + 10, true)
+})
+
+test('a worker that does not acknowledge is named, and replaced', async t => {
+  const [stable, candidate] = [await namedUpstream(t, 'stable'), await namedUpstream(t, 'candidate')]
+  const gateway = await startGateway(t, [twoVariants(stable, candidate)], { workers: 2 })
+  const [stopped] = workersOf(gateway.child.pid)
+  if (stopped !== undefined) process.kill(stopped, 'SIGSTOP')
+  const late = await patch(`${gateway.operator}/v1/routes/food11`, { weights: { stable: 100, candidate: 0 } })
+  t.equal(late.status, 202)
+  t.match(late.body.pending, [/^worker-\d$/])
+  t.ok(
+    await eventually(
+      async () =>
+        (await gateway.client.status('food11')).workers.filter(({ version }) => version === 2).length === 2,
+      15_000,
+    ),
+  )
+  t.equal((await send(gateway.port)).text, 'stable')
+})
+
+test('SIGTERM: readiness false, what is in flight finishes, exit code 0', async t => {
+  let release = () => undefined as void
+  let asked = false
+  const { url } = await upstream(t, (incoming, response) => {
+    if (incoming.url !== '/slow') return void response.end('ok')
+    asked = true
+    release = () => void response.end('finished')
+  })
+  const gateway = await startGateway(t, [twoVariants(url, url, { timeoutMs: 20_000 })])
+  const slow = send(gateway.port, { path: '/slow' })
+  t.ok(await eventually(() => asked))
+  gateway.child.kill('SIGTERM')
+  t.ok(await eventually(async () => !(await gateway.client.readyz().catch(() => false))))
+  t.ok(await eventually(async () => (await send(gateway.port)).status === 0), 'no new connections')
+  release()
+  t.match(await slow, { status: 200, text: 'finished' })
+  t.equal(await gateway.exited, 0)
+})
+
+test('a policy file changed or damaged by hand: a good one comes into force, a bad one is told and changes nothing', async t => {
+  const [stable, candidate] = [await namedUpstream(t, 'stable'), await namedUpstream(t, 'candidate')]
+  const policy = twoVariants(stable, candidate)
+  const gateway = await startGateway(t, [policy])
+  const path = join(gateway.stateDir, 'policies', 'food11.json')
+  await writeFile(
+    path,
+    JSON.stringify({ version: 1, epoch: 1, policy: { ...policy, weights: { stable: 100, candidate: 0 } } }),
+  )
+  t.ok(await eventually(async () => (await send(gateway.port)).text === 'stable'))
+  t.equal((await gateway.client.route('food11')).version, 2)
+  await writeFile(path, 'garbage')
+  const healthy = async () =>
+    parseExposition(await gateway.client.metrics()).find(({ name }) => name === 'weir_policy_store_healthy')
+      ?.value
+  t.ok(await eventually(async () => (await healthy()) === 0))
+  t.equal((await send(gateway.port)).text, 'stable')
+  t.match(await request(`${gateway.operator}/readyz`), {
+    status: 200,
+    body: { policy_faults: { food11: String } },
+  })
+  await gateway.client.patchRoute('food11', { timeoutMs: 400 })
+  t.ok(await eventually(async () => (await healthy()) === 1))
+})
+
+test('what cannot start says why in a sentence and exits with 1', async t => {
+  const dir = t.testdir({
+    'good.yaml': 'routes: []\n',
+    'bad.yaml': 'routes: [{ name: a, wieghts: {} }]\n',
+    'broken.yaml': 'routes: [',
+  })
+  const taken = createServer()
+  await new Promise<void>(resolve => taken.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => taken.close())
+  const port = String((taken.address() as AddressInfo).port)
+  const file = (name: string) => join(dir, name)
+  const cases: [string[], RegExp][] = [
+    [['--config', file('good.yaml'), '--port', port], new RegExp(`port ${port} .*taken`)],
+    [['--config', file('bad.yaml')], /unknown setting.*wieghts/],
+    [['--config', file('broken.yaml')], /not YAML/],
+    [['--config', file('none.yaml')], /none\.yaml does not exist/],
+    [['--config', file('good.yaml'), '--prot', '1'], /--prot/],
+    [['--config', file('good.yaml'), '--port', 'many'], /--port must be a port/],
+    [[], /--config is needed/],
+  ]
+  for (const [index, [args, message]] of cases.entries()) {
+    const gateway = runGateway(t, [...args, '--state', file('state')], file(`log-${index}`))
+    t.equal(await gateway.exited, 1)
+    t.ok(await eventually(async () => message.test(await gateway.output())), String(message))
+    t.notMatch(await gateway.output(), /\n\s+at /)
+  }
+})
