@@ -50,6 +50,7 @@ export interface WorkerSettings {
 }
 
 export type ToWorker =
+  | { readonly type: 'load'; readonly settings: WorkerSettings }
   | { readonly type: 'run'; readonly id: number; readonly tasks: readonly DispatchedTask[] }
   | { readonly type: 'close' }
 

@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads'
+import { COMPILE_CACHE } from '../lib/compile-cache.ts'
 import type {
   DispatchedTask,
   FromWorker,
@@ -34,7 +35,7 @@ export interface InferencePoolOptions {
 /** While a thread computes one dispatch the photos of the next are decoded, so that it never waits for the HTTP thread. */
 const DISPATCHES_PER_WORKER = 2
 /** Requests leave almost nothing that lives long; a larger young generation only adds resident memory. */
-const YOUNG_GENERATION_MB = 8
+const YOUNG_GENERATION_MB = 4
 
 /**
  * The first thread loads alone: it finds out whether the model is served at all, and what a session costs in memory.
@@ -61,12 +62,28 @@ interface Waiting {
 }
 
 async function openThread({ settings, onLost }: InferencePoolOptions) {
+  const thread = await loadThread(settings)
+  return superviseThread(thread, onLost)
+}
+
+async function loadThread(settings: WorkerSettings): Promise<LoadedThread> {
   const worker = new Worker(new URL('./inference-worker.ts', import.meta.url), {
-    workerData: settings,
     name: 'inference',
+    env: { ...process.env, ...COMPILE_CACHE },
     resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
   })
-  const { model, sessionBytes } = await loaded(worker)
+  send(worker, { type: 'load', settings })
+  return { worker, ...(await loaded(worker)) }
+}
+
+interface LoadedThread {
+  readonly worker: Worker
+  readonly model: ServedModel
+  readonly sessionBytes: number
+}
+
+/** Apart from the loading, so that nothing here holds on to the model's bytes. */
+function superviseThread({ worker, model, sessionBytes }: LoadedThread, onLost: (cause: Error) => void) {
   const waiting = new Map<number, Waiting>()
   const ended = new Promise<void>(resolve => worker.once('exit', () => resolve()))
   let nextId = 0

@@ -1,4 +1,4 @@
-import { parentPort, workerData, type MessagePort } from 'node:worker_threads'
+import { parentPort, type MessagePort } from 'node:worker_threads'
 import { contractProblems } from './model-contract.ts'
 import { ModelRefused, refusalReason, type ModelFiles } from './model.ts'
 import { describeModel, type ServedModel } from './served-model.ts'
@@ -13,15 +13,25 @@ import { dataOfValues, elementCount } from './tensor.ts'
 
 const WARM_UP_RUNS = 2
 
-async function load({ model, threads, maxBatch, maxPixels }: WorkerSettings) {
+async function load(settings: WorkerSettings) {
   const residentBefore = process.memoryUsage.rss()
-  const session = await openSession(model.bytes, threads)
-  checkContract(model, session)
-  const described = describeModel(model.name, model.manifest, session)
-  const run = createTaskRunner({ session, model: described, maxBatch, maxPixels })
-  for (let times = 0; times < WARM_UP_RUNS; times++)
-    await warmUp({ files: model, session, model: described, run })
-  return { session, run, model: described, sessionBytes: process.memoryUsage.rss() - residentBefore }
+  const session = await openSession(settings.model.bytes, settings.threads)
+  try {
+    const { model, run } = await accept(session, settings)
+    return { session, run, model, sessionBytes: process.memoryUsage.rss() - residentBefore }
+  } catch (error) {
+    await session.release() // a thread with an open session never ends
+    throw error
+  }
+}
+
+/** Throws ModelRefused when the session is not what the manifest promises. */
+async function accept(session: OnnxSession, { model: files, maxBatch, maxPixels }: WorkerSettings) {
+  checkContract(files, session)
+  const model = describeModel(files.name, files.manifest, session)
+  const run = createTaskRunner({ session, model, maxBatch, maxPixels })
+  for (let times = 0; times < WARM_UP_RUNS; times++) await warmUp({ files, session, model, run })
+  return { model, run }
 }
 
 function checkContract({ manifest, facts }: ModelFiles, session: OnnxSession): void {
@@ -60,11 +70,11 @@ async function runOnNothing(session: OnnxSession): Promise<void> {
   await session.run(inputs).catch(() => undefined)
 }
 
-async function serve(port: MessagePort, settings: WorkerSettings): Promise<void> {
+async function serve(port: MessagePort): Promise<void> {
   const say = (message: FromWorker) => port.postMessage(message)
-  const loaded = await load(settings).catch((error: unknown) =>
-    say({ type: 'refused', reason: refusalReason(error) }),
-  )
+  const loaded = await loadFirst(port).catch((error: unknown) => {
+    say({ type: 'refused', reason: refusalReason(error) })
+  })
   if (!loaded) return port.close()
   const { session, run, model, sessionBytes } = loaded
   const running = new Set<Promise<void>>()
@@ -73,14 +83,21 @@ async function serve(port: MessagePort, settings: WorkerSettings): Promise<void>
       void Promise.all(running)
         .then(() => session.release())
         .finally(() => port.close())
-      return
+    } else if (message.type === 'run') {
+      const { id, tasks } = message
+      const answered = run(tasks).then(results => say({ type: 'done', id, results }))
+      running.add(answered)
+      void answered.finally(() => running.delete(answered))
     }
-    const { id, tasks } = message
-    const answered = run(tasks).then(results => say({ type: 'done', id, results }))
-    running.add(answered)
-    void answered.finally(() => running.delete(answered))
   })
   say({ type: 'loaded', model, sessionBytes })
 }
 
-if (parentPort) await serve(parentPort, workerData as WorkerSettings)
+/** The model comes as a message and not as workerData, which would keep its bytes for as long as the thread lives. */
+async function loadFirst(port: MessagePort) {
+  const message = await new Promise<ToWorker>(resolve => port.once('message', resolve))
+  if (message.type !== 'load') throw new Error(`the first message was ${message.type}`)
+  return load(message.settings)
+}
+
+if (parentPort) await serve(parentPort)

@@ -18,11 +18,11 @@ export const UNVERSIONED = 'unversioned'
 export function describeModel(
   name: string,
   manifest: ModelManifest | undefined,
-  graph: Pick<ServedModel, 'inputs' | 'outputs'>,
+  { inputs, outputs }: Pick<ServedModel, 'inputs' | 'outputs'>,
 ): ServedModel {
   if (!manifest) {
     const nothing = { version: undefined, digest: undefined, labels: [] }
-    return { name, ...nothing, ...graph, preprocessing: { kind: 'tensor' } }
+    return { name, ...nothing, inputs, outputs, preprocessing: { kind: 'tensor' } }
   }
   return {
     name: manifest.name,
@@ -30,8 +30,8 @@ export function describeModel(
     digest: manifest.digest,
     labels: manifest.labels ?? [],
     // a graph may take and answer more than the manifest speaks of; names and types are then the graph's own
-    inputs: [manifest.input, ...graph.inputs.filter(({ name }) => name !== manifest.input.name)],
-    outputs: [manifest.output, ...graph.outputs.filter(({ name }) => name !== manifest.output.name)],
+    inputs: [manifest.input, ...inputs.filter(({ name }) => name !== manifest.input.name)],
+    outputs: [manifest.output, ...outputs.filter(({ name }) => name !== manifest.output.name)],
     preprocessing: manifest.preprocessing,
   }
 }

@@ -40,7 +40,11 @@ t.test('every accepted format is decoded', async t => {
   const { url } = await startServer(t, await writeModelFolder(t.testdir()))
   for (const format of ['jpeg', 'png', 'webp', 'avif', 'gif', 'tiff'] as const) {
     const photo = await plain(RED).toFormat(format).toBuffer()
-    t.match(await postBytes(`${url}/predict`, photo, 'image/*'), { status: 200, body: { label: 'Red' } }, format)
+    t.match(
+      await postBytes(`${url}/predict`, photo, 'image/*'),
+      { status: 200, body: { label: 'Red' } },
+      format,
+    )
   }
 })
 
