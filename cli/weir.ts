@@ -1,23 +1,27 @@
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 import { reportAndExit } from './report.ts'
-import { addAudit } from './verbs/audit.ts'
-import { addController } from './verbs/controller.ts'
-import { addDemo } from './verbs/demo.ts'
-import { addGateway } from './verbs/gateway.ts'
-import { addJudge } from './verbs/judge.ts'
-import { addLoad } from './verbs/load.ts'
-import { addLogs } from './verbs/logs.ts'
-import { addMirror } from './verbs/mirror.ts'
-import { addPredict } from './verbs/predict.ts'
-import { addRollout } from './verbs/rollout.ts'
-import { addServe } from './verbs/serve.ts'
-import { addStatus } from './verbs/status.ts'
-import { addTraffic } from './verbs/traffic.ts'
-import { addUp } from './verbs/up.ts'
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
   version: string
+}
+
+/** Loaded only when called, so that one verb does not wait for what all the others import. */
+const VERBS: Readonly<Record<string, () => Promise<(program: Command) => void>>> = {
+  up: async () => (await import('./verbs/up.ts')).addUp,
+  gateway: async () => (await import('./verbs/gateway.ts')).addGateway,
+  serve: async () => (await import('./verbs/serve.ts')).addServe,
+  controller: async () => (await import('./verbs/controller.ts')).addController,
+  status: async () => (await import('./verbs/status.ts')).addStatus,
+  traffic: async () => (await import('./verbs/traffic.ts')).addTraffic,
+  mirror: async () => (await import('./verbs/mirror.ts')).addMirror,
+  rollout: async () => (await import('./verbs/rollout.ts')).addRollout,
+  predict: async () => (await import('./verbs/predict.ts')).addPredict,
+  load: async () => (await import('./verbs/load.ts')).addLoad,
+  audit: async () => (await import('./verbs/audit.ts')).addAudit,
+  logs: async () => (await import('./verbs/logs.ts')).addLogs,
+  judge: async () => (await import('./verbs/judge.ts')).addJudge,
+  demo: async () => (await import('./verbs/demo.ts')).addDemo,
 }
 
 const program = new Command('weir')
@@ -25,8 +29,13 @@ const program = new Command('weir')
   .version(`weir ${version} on Node ${process.versions.node}`)
   .showHelpAfterError('(weir --help lists the verbs, weir VERB --help their options)')
 
-const start = [addUp, addGateway, addServe, addController]
-const operate = [addStatus, addTraffic, addMirror, addRollout, addPredict, addLoad, addAudit, addLogs]
-for (const add of [...start, ...operate, addJudge, addDemo]) add(program)
+async function run(): Promise<void> {
+  const called = VERBS[process.argv[2] ?? '']
+  for (const load of called ? [called] : Object.values(VERBS)) {
+    const add = await load()
+    add(program)
+  }
+  await program.parseAsync()
+}
 
-await program.parseAsync().catch(reportAndExit)
+await run().catch(reportAndExit)

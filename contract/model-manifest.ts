@@ -1,5 +1,4 @@
 import { z } from 'zod'
-import { canonicalJson, sha256 } from '../lib/hash.ts'
 
 // model.json, which lies beside model.onnx and says what the graph takes, what it answers and how good it was measured to be.
 
@@ -132,12 +131,3 @@ export const modelManifest = z
     message: 'an image model needs its labels',
   })
 export type ModelManifest = z.infer<typeof modelManifest>
-
-/**
- * `sha256:…` over the bytes of model.onnx and the manifest's canonical JSON without its `digest`. Takes the manifest as it
- * was read from the file: what the schema adds by default is no part of it.
- */
-export function modelDigest(model: Uint8Array, manifest: Readonly<Record<string, unknown>>): string {
-  const { digest: _, ...rest } = manifest
-  return `sha256:${sha256(model, canonicalJson(rest))}`
-}

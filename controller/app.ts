@@ -74,11 +74,12 @@ function addRollouts(plain: FastifyInstance, { service, store, clock }: Controll
     return reply.header('etag', etag(view.version)).send(view)
   })
   app.get('/v1/rollouts/:name/evidence', { schema: { params: named } }, async request => {
-    const { file, source, name } = service.get(request.params.name)
+    const { file, source, name, state } = service.get(request.params.name)
     const { analysis, onDeadline } = file.spec
     return {
       rollout: { ...source, metadata: { name } },
       history: {
+        settleSeconds: state.settleSeconds,
         intervalSeconds: analysis.interval / 1000,
         deadlineSeconds: onDeadline.after / 1000,
         looks: service.looks(name),

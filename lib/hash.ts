@@ -17,3 +17,12 @@ export function canonicalJson(value: unknown): string {
   }
   return JSON.stringify(value)
 }
+
+/**
+ * `sha256:…` over some bytes and the canonical JSON of their description without its `digest`: what a model's manifest states.
+ * Takes the description as it was read: what a schema adds by default is no part of it.
+ */
+export function contentDigest(bytes: Uint8Array, description: Readonly<Record<string, unknown>>): string {
+  const { digest: _, ...rest } = description
+  return `sha256:${sha256(bytes, canonicalJson(rest))}`
+}

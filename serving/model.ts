@@ -1,6 +1,7 @@
 import { readFile, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
-import { modelDigest, modelManifest, type ModelManifest, type Reference } from '../contract/model-manifest.ts'
+import { modelManifest, type ModelManifest, type Reference } from '../contract/model-manifest.ts'
+import { contentDigest } from '../lib/hash.ts'
 import { sha256 } from '../lib/hash.ts'
 import { describeIssues } from '../lib/parse.ts'
 import { describeProblem } from '../lib/problem.ts'
@@ -97,7 +98,7 @@ function checkDigest(
   manifest: ModelManifest,
   json: Readonly<Record<string, unknown>>,
 ): void {
-  const actual = modelDigest(bytes, json)
+  const actual = contentDigest(bytes, json)
   if (manifest.digest === undefined) throw new ModelRefused('model.json states no digest')
   if (manifest.digest !== actual) {
     throw new ModelRefused(

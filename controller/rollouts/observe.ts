@@ -41,11 +41,13 @@ export function createObserver({ gateway, evidence, runtime, clock, log }: Obser
     }
   }
 
-  async function takeLook({ name, route }: StoredRollout, policy: PolicyView): Promise<Look | null> {
+  /** A look without evidence is one without series: its weights count, and the judge says that it holds. */
+  async function takeLook({ name, route }: StoredRollout, policy: PolicyView): Promise<Look> {
     const result = await evidence.look(route)
-    if (result.kind === 'look') return { ...result.look, weights: weightsBp(policy) }
+    const weights = weightsBp(policy)
+    if (result.kind === 'look') return { ...result.look, weights }
     log.warn({ rollout: name, reason: result.reason }, 'no evidence at this look')
-    return null
+    return { t: clock.now() / 1000, weights, series: [] }
   }
 
   /** `lookIsDue`: whether the time has come to read the counters as well. */

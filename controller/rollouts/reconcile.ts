@@ -48,10 +48,10 @@ export function createReconciler(options: ReconcilerOptions) {
   const wakers = new Map<string, AbortController>()
   const nudged = new Set<string>()
 
-  function judgeOf({ name, file }: StoredRollout): Judge {
+  function judgeOf({ name, file, state }: StoredRollout): Judge {
     const known = judges.get(name)
     if (known) return known
-    const judge = createJudge(judgeOptions(file.spec))
+    const judge = createJudge(judgeOptions(file.spec, { settleSeconds: state.settleSeconds }))
     for (const look of rollouts.looks(name)) judge.step(look)
     judges.set(name, judge)
     return judge

@@ -24,6 +24,8 @@ export interface RolloutState {
   readonly stepSince: number | null
   /** The candidate's weight that is wanted, in hundredths of a percent. */
   readonly weightBp: number
+  /** Counts within this time after a weight change are left aside: requests sent before it still complete. */
+  readonly settleSeconds: number
   /** What a mirror step asked for; null leaves the route's mirror as the operator set it. */
   readonly mirrorPercent: number | null
   /** Candidate requests that had been judged when this step began. */

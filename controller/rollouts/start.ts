@@ -31,7 +31,7 @@ export async function firstState(
   options: StartOptions,
 ): Promise<RolloutState> {
   const { gateway, registry, runtime, now } = options
-  const { route, modelVersion, drill } = file.spec
+  const { route, modelVersion, drill, analysis } = file.spec
   const { policy } = await gateway.route(route)
   const stableEndpoints = endpointsOf(policy.variants, 'stable', route)
   const candidateEndpoints = endpointsOf(policy.variants, 'candidate', route)
@@ -53,6 +53,7 @@ export async function firstState(
     stepSince: null,
     weightBp: 0,
     mirrorPercent: null,
+    settleSeconds: (analysis.settle ?? policy.timeoutMs + analysis.interval) / 1000,
     requestsBeforeStep: 0,
     stable: { version: stable.version, digest: stable.digest, endpoints: stableEndpoints },
     candidate: { version: modelVersion, digest: version.digest, endpoints: [] },

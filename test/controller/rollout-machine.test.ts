@@ -264,6 +264,7 @@ function state(): RolloutState {
     stepSince: null,
     weightBp: 0,
     mirrorPercent: null,
+    settleSeconds: 15,
     requestsBeforeStep: 0,
     stable: { version: '1', digest: 'sha256:old', endpoints: ['http://127.0.0.1:9101'] },
     candidate: { version: '2', digest: 'sha256:new', endpoints: [] },

@@ -1,6 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { modelDigest } from '../../contract/model-manifest.ts'
+import { contentDigest } from '../../lib/hash.ts'
 import { colourClassifier } from './tiny-onnx.ts'
 
 export const COLOURS = ['Red', 'Green', 'Blue']
@@ -41,7 +41,7 @@ export async function writeModelFolder(
 ): Promise<string> {
   const folder = join(parent, 'model', String(manifest['version']))
   await mkdir(folder, { recursive: true })
-  const withDigest = { digest: modelDigest(model, manifest), ...manifest }
+  const withDigest = { digest: contentDigest(model, manifest), ...manifest }
   await writeFile(join(folder, 'model.onnx'), model)
   await writeFile(join(folder, 'model.json'), JSON.stringify(withDigest))
   for (const [name, content] of Object.entries(files)) await writeFile(join(folder, name), content)
