@@ -3,6 +3,7 @@ import type { FailureReason } from '../../contract/policy.ts'
 import type { RequestBody } from './body.ts'
 import { answerHeaders, type AnswerHeaders } from './headers.ts'
 import type { Target } from './target.ts'
+import type { Limited, TimeLimits } from './time-limits.ts'
 
 export interface AttemptRequest {
   readonly method: string
@@ -11,6 +12,7 @@ export interface AttemptRequest {
   readonly body: RequestBody
   /** Counted from when the client has sent everything: its slowness is not the variant's. */
   readonly timeoutMs: number
+  readonly timeLimits: TimeLimits
 }
 
 /** What became of an attempt, told in this order: head, data …, then end or failure; nothing after `abort`. */
@@ -39,7 +41,8 @@ export interface AttemptFailure {
  * One request to one endpoint: the single way in which split, sticky, override, retry, fallback, hedge and mirror reach a
  * variant. Releases the target exactly once.
  */
-export class Attempt implements Dispatcher.DispatchHandler {
+export class Attempt implements Dispatcher.DispatchHandler, Limited {
+  dueAt = Infinity
   readonly target: Target
   readonly startedAt: number
   /** A head has come; from now on only silence between chunks times out. */
@@ -47,7 +50,6 @@ export class Attempt implements Dispatcher.DispatchHandler {
   readonly #request: AttemptRequest
   readonly #listener: AttemptListener
   #controller: Dispatcher.DispatchController | undefined
-  #timer: NodeJS.Timeout | undefined
   #headSeen = false
   #sent = false
   #over = false
@@ -60,15 +62,14 @@ export class Attempt implements Dispatcher.DispatchHandler {
     this.#listener = listener
     this.startedAt = performance.now()
     target.inFlight++
+    request.timeLimits.watch(this)
   }
 
   start(): this {
     const { method, path, headers, body } = this.#request
     body.whenComplete(() => this.#armTimer())
-    this.target
-      .pool()
-
-      .dispatch({ method, path, headers, body: body.open(), idempotent: false, blocking: false }, this)
+    const options = { method, path, headers, body: body.open(), idempotent: false, blocking: false }
+    this.target.pool().dispatch(options, this)
     return this
   }
 
@@ -94,12 +95,22 @@ export class Attempt implements Dispatcher.DispatchHandler {
 
   pause(): void {
     this.#controller?.pause()
-    clearTimeout(this.#timer)
+    this.dueAt = Infinity
   }
 
   resume(): void {
     this.#controller?.resume()
     if (!this.#over) this.#armTimer()
+  }
+
+  timeOut(): void {
+    const controller = this.#controller
+    if (this.#over) {
+      this.#request.timeLimits.forget(this)
+      return controller?.abort(GIVEN_UP) // what was discarded never ended
+    }
+    this.#fail({ reason: 'timeout', unsent: controller === undefined, reusedConnection: false })
+    controller?.abort(GIVEN_UP)
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -127,20 +138,18 @@ export class Attempt implements Dispatcher.DispatchHandler {
       return
     }
     if (this.#over) return
-    if (this.streaming) this.#timer?.refresh()
+    if (this.streaming) this.#armTimer()
     this.#listener.onData(this, chunk)
   }
 
   onResponseEnd(): void {
-    clearTimeout(this.#timer)
-    if (this.#over) return
+    if (this.#over) return this.#request.timeLimits.forget(this)
     this.#finish()
     this.#listener.onEnd(this)
   }
 
   onResponseError(_: unknown, error: Error): void {
-    clearTimeout(this.#timer)
-    if (this.#over) return
+    if (this.#over) return this.#request.timeLimits.forget(this)
     this.#fail(this.#failureOf(error))
   }
 
@@ -152,15 +161,7 @@ export class Attempt implements Dispatcher.DispatchHandler {
 
   #armTimer(): void {
     if (this.#over) return
-    clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => this.#timeOut(), this.#request.timeoutMs)
-  }
-
-  #timeOut(): void {
-    if (this.#over) return this.#controller?.abort(GIVEN_UP) // what was discarded never ended
-    const controller = this.#controller
-    this.#fail({ reason: 'timeout', unsent: controller === undefined, reusedConnection: false })
-    controller?.abort(GIVEN_UP)
+    this.dueAt = performance.now() + this.#request.timeoutMs
   }
 
   #fail(failure: AttemptFailure): void {
@@ -170,7 +171,7 @@ export class Attempt implements Dispatcher.DispatchHandler {
 
   #finish(): void {
     this.#over = true
-    clearTimeout(this.#timer)
+    this.#request.timeLimits.forget(this)
     this.target.released()
   }
 }

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
-import { Readable } from 'node:stream'
+import { EventEmitter } from 'node:events'
+import type { Readable } from 'node:stream'
 
 /** A request's body: received once, read by as many attempts as it takes while it is kept. */
 export interface RequestBody {
@@ -93,7 +94,7 @@ export class KeptBody implements RequestBody {
     if (this.complete && this.#chunks.length <= 1 && this.#dropped === 0) return this.#chunks[0] ?? null
     const reader = new ReplayStream(this)
     this.#readers.push(reader)
-    return reader
+    return reader as unknown as Readable // as far as undici's writer goes
   }
 
   chunks(): readonly Buffer[] {
@@ -176,38 +177,65 @@ export class KeptBody implements RequestBody {
   }
 }
 
-/** undici destroys the body of a failed attempt; it gets this one and never the request itself. */
-class ReplayStream extends Readable {
+/**
+ * The body for one attempt. undici destroys the body of a failed attempt; it gets this and never the request itself. No Readable
+ * of Node's: what undici's writer uses of a stream is below, and a Readable costs more than the rest of an attempt at 60 KB.
+ */
+class ReplayStream extends EventEmitter {
   readonly #body: KeptBody
   #position = 0
-  #wanted = false
+  #flowing = false
+  #over = false
 
   constructor(body: KeptBody) {
-    super({ highWaterMark: 0 })
+    super()
     this.#body = body
   }
 
-  override _read(): void {
-    this.#wanted = true
+  resume(): this {
+    this.#flowing = true
     this.more()
+    return this
+  }
+
+  pause(): this {
+    this.#flowing = false
+    return this
+  }
+
+  /** Only there because undici knows a stream by it. */
+  pipe(): never {
+    throw new Error('not for piping')
   }
 
   more(): void {
-    while (this.#wanted) {
+    while (this.#flowing && !this.#over) {
       const chunk = this.#body.chunkAt(this.#position)
       if (chunk === undefined) break
       this.#position++
-      this.#wanted = this.push(chunk)
+      this.emit('data', chunk)
       this.#body.consumed(this.#position)
     }
-    if (this.#wanted && this.#body.complete && this.#body.chunkAt(this.#position) === undefined) {
-      this.#wanted = false
-      this.push(null)
-    }
+    if (!this.#flowing || this.#over) return
+    if (this.#body.complete && this.#body.chunkAt(this.#position) === undefined) this.#end()
   }
 
-  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+  destroy(error?: Error): this {
+    if (this.#over) return this
+    this.#over = true
     this.#body.forget(this)
-    callback(error)
+    if (error && this.listenerCount('error') > 0) this.emit('error', error)
+    this.emit('close')
+    return this
+  }
+
+  /** Not at once: undici is still putting its listeners on when it first asks for data, and would never take them off. */
+  #end(): void {
+    this.#over = true
+    this.#body.forget(this)
+    process.nextTick(() => {
+      this.emit('end')
+      this.emit('close')
+    })
   }
 }

@@ -18,6 +18,7 @@ export function createDelivery(response: ServerResponse): Delivery {
   // The last chunk is kept back until the parser has returned: an answer that is complete by then leaves in one write.
   let tail: Buffer | undefined
   let paused = false
+  let begun = false
 
   function send(answer: Answer, chunk: Buffer): void {
     if (response.write(chunk) || paused) return
@@ -29,22 +30,26 @@ export function createDelivery(response: ServerResponse): Delivery {
     })
   }
 
+  /** What the parser had to give is here. A slow body must not hold back its head, nor a slow end its beginning. */
+  function afterParsing(answer: Answer): void {
+    begun = true
+    if (response.writableEnded) return
+    const last = tail
+    tail = undefined
+    if (last === undefined) response.flushHeaders()
+    else send(answer, last)
+  }
+
   return {
     begin(answer, contentLength, marks) {
       if (answer.head) sendAnswerHead(response, answer.head, contentLength, marks)
-      process.nextTick(() => {
-        if (tail === undefined && !response.writableEnded) response.flushHeaders() // a slow body must not hold back its head
-      })
+      process.nextTick(afterParsing, answer)
     },
     write(answer, chunk) {
       const before = tail
       tail = chunk
       if (before !== undefined) return send(answer, before)
-      process.nextTick(() => {
-        const last = tail
-        tail = undefined
-        if (last !== undefined && !response.writableEnded) send(answer, last)
-      })
+      if (begun) process.nextTick(afterParsing, answer)
     },
     end(payload = tail) {
       tail = undefined

@@ -12,6 +12,7 @@ import { hedgeAfterMs } from './hedge.ts'
 import type { Route, Variant } from './policy.ts'
 import { failureError, sendError, type AnswerMarks } from './respond.ts'
 import { isOpen, pickDesperately, pickTarget, type Target } from './target.ts'
+import type { TimeLimits } from './time-limits.ts'
 
 export interface ExchangeOptions {
   readonly route: Route
@@ -28,6 +29,7 @@ export interface ExchangeOptions {
   readonly setCookie: string | undefined
   readonly ids: PredictionIds
   readonly wallClock: () => number
+  readonly timeLimits: TimeLimits
   readonly isDraining: () => boolean
   readonly onDone: (status: number, answeredBy: string | undefined) => void
 }
@@ -204,13 +206,10 @@ export class Exchange implements AnswerOwner {
       return answer.failed({ reason: 'connect', unsent: true, reusedConnection: false })
     }
     this.#tried.push(target)
-    const { request, path, headers, body } = this.#o
+    const { request, path, headers, body, timeLimits } = this.#o
     const method = request.method ?? 'GET'
-    answer.attempt = new Attempt(
-      target,
-      { method, path, headers, body, timeoutMs: this.#attemptMs() },
-      answer,
-    )
+    const timeoutMs = this.#attemptMs()
+    answer.attempt = new Attempt(target, { method, path, headers, body, timeoutMs, timeLimits }, answer)
     answer.attempt.start()
   }
 

@@ -11,6 +11,7 @@ import { ambiguity, upstreamHeaders } from './headers.ts'
 import type { Policy, Route } from './policy.ts'
 import { isPredictionRequest } from './prediction-contract.ts'
 import { sendError, sendErrorAndDrain } from './respond.ts'
+import type { TimeLimits } from './time-limits.ts'
 import { traceparentOf } from './traceparent.ts'
 
 export interface ForwarderOptions {
@@ -20,6 +21,7 @@ export interface ForwarderOptions {
   readonly accessLog: AccessLog
   readonly isDraining: () => boolean
   readonly wallClock: () => number
+  readonly timeLimits: TimeLimits
 }
 
 /** A request as it came in at one listener. */
@@ -107,6 +109,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       setCookie: cookieFor(route, choice),
       ids: options.ids,
       wallClock: options.wallClock,
+      timeLimits: options.timeLimits,
       isDraining: options.isDraining,
       onDone(status, answeredBy) {
         inFlight--

@@ -9,6 +9,7 @@ import { shareOf } from './limits.ts'
 import { readPrediction } from './prediction-contract.ts'
 import type { VariantCounts } from './route-counts.ts'
 import { pickDesperately, type Target } from './target.ts'
+import type { TimeLimits } from './time-limits.ts'
 
 /** A live request that has been answered, offered for copying. */
 export interface LiveRequest {
@@ -40,6 +41,7 @@ interface MirrorRoute {
 interface MirrorOptions {
   readonly onComparison: (record: ComparisonRecord) => void
   readonly wallClock: () => number
+  readonly timeLimits: TimeLimits
 }
 
 const MAX_ANSWER_BYTES = 64 * 1024
@@ -74,6 +76,7 @@ export function createMirror(
       headers: [...live.headers, 'x-weir-shadow', '1'],
       body: live.body,
       timeoutMs: settings.timeoutMs,
+      timeLimits: options.timeLimits,
     }
     const finish = (shadow: Shadow) => {
       inFlight--

@@ -8,6 +8,7 @@ import { createCounters } from './counters.ts'
 import { createForwarder } from './forward.ts'
 import { createListener } from './listener.ts'
 import { createPolicy } from './policy.ts'
+import { createTimeLimits } from './time-limits.ts'
 
 type Start = Extract<ToWorker, { type: 'start' }>
 
@@ -43,6 +44,7 @@ export async function createWorker({
   const counters = createCounters()
   const ids = createPredictionIds(settings.predictionKey)
   const spending = createSpending(send)
+  const timeLimits = createTimeLimits()
   let readiness: Readiness = start.readiness
   let draining = false
   let reportTimer: NodeJS.Timeout | undefined
@@ -50,7 +52,7 @@ export async function createWorker({
   const policy = createPolicy({
     counters,
     workers: settings.workers,
-    mirror: { onComparison: record => send({ type: 'comparison', record }), wallClock },
+    mirror: { onComparison: record => send({ type: 'comparison', record }), wallClock, timeLimits },
     onEndpointReport: () => {
       reportTimer ??= setTimeout(reportEndpoints, REPORT_EVERY_MS)
     },
@@ -65,6 +67,7 @@ export async function createWorker({
     memory: { limitBytes: MAX_KEPT_BYTES / settings.workers, usedBytes: 0 },
     accessLog: createAccessLog(log),
     isDraining: () => draining,
+    timeLimits,
     wallClock,
   })
   const listeners = new Map<number, FastifyInstance>()
