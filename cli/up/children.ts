@@ -53,7 +53,7 @@ export function superviseChild(options: ChildOptions): SupervisedChild {
 
   async function ended(how: number | string | null, ranMs: number): Promise<void> {
     restarts = ranMs > STEADY_MS ? 1 : restarts + 1
-    const why = await lastLine(options.logFile)
+    const why = await lastComplaint(options.logFile)
     const message = `${options.name} ended (${how})${why === '' ? '' : `: ${why}`}`
     if (restarts > MAX_RESTARTS) return options.onGiveUp(message)
     options.onRestart(`${message}; starting it again`)
@@ -80,7 +80,11 @@ export function superviseChild(options: ChildOptions): SupervisedChild {
   }
 }
 
-async function lastLine(path: string): Promise<string> {
+/** What it said last, if that was a complaint: plain text on its standard error, or a log line at level error or above. */
+async function lastComplaint(path: string): Promise<string> {
   const text = await readFile(path, 'utf8').catch(() => '') // without a log there is nothing to add
-  return text.trim().split('\n').at(-1)?.slice(0, 300) ?? ''
+  const line = text.trim().split('\n').at(-1)?.slice(0, 300) ?? ''
+  if (!line.startsWith('{')) return line
+  const [, level = '0', message = ''] = /"level":(\d+).*"msg":"([^"]*)"/.exec(line) ?? []
+  return Number(level) >= 50 ? message : ''
 }

@@ -12,10 +12,19 @@ interface ProgressOptions {
 const LIMIT_MS = 120_000
 const LOOK_EVERY_MS = 100
 /** A cause for not being ready that has not changed for this long is worth telling. */
-const TELL_AFTER_MS = 5000
+const TELL_AFTER_MS = 10_000
 
-/** Tells how the parts come up, one line each as it happens, and resolves when the gateway calls itself ready. */
-export async function showProgress({ gateway, route, logDir, say }: ProgressOptions): Promise<void> {
+/**
+ * Tells how the parts come up, one line each as it happens. Resolves when the gateway calls itself ready, with the version
+ * that answers behind each variant.
+ */
+export async function showProgress({
+  gateway,
+  route,
+  logDir,
+  say,
+}: ProgressOptions): Promise<Readonly<Record<string, string>>> {
+  const versions: Record<string, string> = {}
   const since = Date.now()
   const elapsed = () => `${((Date.now() - since) / 1000).toFixed(1)} s`
   const told = new Set<string>()
@@ -29,12 +38,14 @@ export async function showProgress({ gateway, route, logDir, say }: ProgressOpti
     const endpoints = await variantEndpoints(gateway, route)
     if (endpoints) tellOnce('gateway', `  gateway    up after ${elapsed()}`)
     for (const [variant, endpoint] of endpoints ?? []) {
-      const { ready, text } = await readiness(endpoint)
-      if (ready) tellOnce(variant, `  ${variant.padEnd(10)} ${text}, ready after ${elapsed()}`)
-      else if (Date.now() - since > TELL_AFTER_MS)
+      const { version, text } = await readiness(endpoint)
+      if (version !== undefined) {
+        versions[variant] = version
+        tellOnce(variant, `  ${variant.padEnd(10)} ${text}, ready after ${elapsed()}`)
+      } else if (Date.now() - since > TELL_AFTER_MS)
         tellOnce(`${variant}: ${text}`, `  ${variant.padEnd(10)} not ready yet: ${text}`)
     }
-    if (await gateway.readyz().catch(() => false)) return
+    if (Object.keys(versions).length > 0 && (await gateway.readyz().catch(() => false))) return versions
     await new Promise(resolve => setTimeout(resolve, LOOK_EVERY_MS))
   }
   throw new WeirError('not_ready', `not ready after ${LIMIT_MS / 1000} s; the logs are in ${logDir}`)
@@ -51,10 +62,10 @@ async function variantEndpoints(
   )
 }
 
-async function readiness(baseUrl: string): Promise<{ ready: boolean; text: string }> {
+async function readiness(baseUrl: string): Promise<{ version?: string; text: string }> {
   const client = createServingClient({ baseUrl })
   const answer = await client.ready()
-  if (answer.state !== 'ready') return { ready: false, text: answer.reason }
+  if (answer.state !== 'ready') return { text: answer.reason }
   const { model, model_version } = await client.version()
-  return { ready: true, text: `${model} version ${model_version} at ${baseUrl}` }
+  return { version: model_version, text: `${model} version ${model_version} at ${baseUrl}` }
 }

@@ -44,8 +44,9 @@ export async function startUp(options: UpOptions): Promise<void> {
   const children = startChildren(options, stateDir, configFile)
   stopInOrder(children)
   const gateway = createGatewayClient({ baseUrl: `http://127.0.0.1:${options.operatorPort}` })
-  await showProgress({ gateway, route: options.model, logDir: join(stateDir, 'logs'), say })
-  say(welcome(options))
+  const versions = await showProgress({ gateway, route: options.model, logDir: join(stateDir, 'logs'), say })
+  const { policy } = await gateway.route(options.model)
+  say(await welcome({ options, versions, weights: policy.weights }))
 }
 
 function portNumber(text: string): number {

@@ -1,6 +1,4 @@
-import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
-import { promisify } from 'node:util'
 import t from 'tap'
 import { createControllerClient, type Rollout } from '../../client/controller.ts'
 import { createGatewayClient } from '../../client/gateway.ts'
@@ -9,6 +7,7 @@ import { readPhotos, startSteadyLoad } from '../../cli/load/steady-load.ts'
 import { TERMINAL_PHASES } from '../../contract/rollout.ts'
 import { parseExposition } from '../../lib/exposition.ts'
 import { isAlive } from '../../lib/shutdown.ts'
+import { processesOf } from '../helpers/processes.ts'
 import { until } from '../helpers/until.ts'
 
 // The whole thing as a user has it: real processes, real models, the sample photos.
@@ -173,12 +172,12 @@ t.test('a controller that is killed in the middle of a rollout goes on where it 
   const load = startSteadyLoad({ url: stack.publicUrl, photos, requestsPerSecond: 40, users: 0 })
   const { name } = await controller.startRollout({ ...QUICK, spec: { ...QUICK.spec, modelVersion: '1' } })
   await until('half the traffic', 20_000, async () => (await controller.rollout(name)).weight === 50)
-  const [before] = await processes('controller/main.ts')
+  const [before] = await processesOf(stack.pid, 'controller/main.ts')
   process.kill(before ?? 0, 'SIGKILL')
   const after = await until(
     'another controller',
     20_000,
-    async () => (await processes('controller/main.ts'))[0],
+    async () => (await processesOf(stack.pid, 'controller/main.ts'))[0],
   )
   t.not(after, before)
   await until(
@@ -193,7 +192,7 @@ t.test('a controller that is killed in the middle of a rollout goes on where it 
 })
 
 t.test('it stops cleanly and leaves no process behind', async t => {
-  const pids = (await processes('')).concat(stack.pid)
+  const pids = (await processesOf(stack.pid, '')).concat(stack.pid)
   t.ok(pids.length >= 4)
   await stack.stop()
   await until('every process is gone', 2000, async () => pids.every(pid => !isAlive(pid)))
@@ -218,13 +217,4 @@ async function ended(name: string): Promise<Rollout> {
     const rollout = await controller.rollout(name)
     return TERMINAL_PHASES.has(rollout.phase) && rollout
   })
-}
-
-/** What `weir up` started, directly or not: each process was told whom it belongs to. */
-async function processes(program: string): Promise<number[]> {
-  const { stdout } = await promisify(execFile)('ps', ['-eo', 'pid=,args='])
-  const own = stdout
-    .split('\n')
-    .filter(row => row.includes(`--owner-pid ${stack.pid}`) && row.includes(program))
-  return own.map(row => Number.parseInt(row, 10))
 }

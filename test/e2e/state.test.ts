@@ -7,6 +7,8 @@ import { promisify } from 'node:util'
 import t from 'tap'
 import { createGatewayClient } from '../../client/gateway.ts'
 import { freeStackPorts, startStack } from '../../cli/demo/stack.ts'
+import { processesOf } from '../helpers/processes.ts'
+import { until } from '../helpers/until.ts'
 
 t.test('what was set before a stop is in force after the next start', async t => {
   const state = await mkdtemp(join(tmpdir(), 'weir-state-'))
@@ -46,4 +48,17 @@ t.test('a port that is taken is said plainly, before anything is touched', async
   t.match(error, { code: 1, stderr: `weir: port ${port} on 127.0.0.1 is taken` })
   t.notMatch(error, { stderr: / at .*:\d+/ })
   await t.rejects(rm(state), { code: 'ENOENT' })
+})
+
+t.test('a weir up that is killed leaves nothing behind, and a gateway that is killed comes back', async t => {
+  const stack = await startStack()
+  t.teardown(() => stack.stop())
+  const [gateway = 0] = await processesOf(stack.pid, 'gateway/main.ts')
+  process.kill(gateway, 'SIGKILL')
+  await until('another gateway', 30_000, async () => {
+    const answer = await fetch(`${stack.publicUrl}/version`).catch(() => undefined)
+    return answer?.ok && (await processesOf(stack.pid, 'gateway/main.ts'))[0] !== gateway
+  })
+  process.kill(stack.pid, 'SIGKILL')
+  await until('nothing left', 15_000, async () => (await processesOf(stack.pid, '')).length === 0)
 })
