@@ -63,7 +63,18 @@ export function createHttpServer(options: HttpServerOptions): FastifyInstance {
       }),
     ),
   )
-  app.addHook('onSend', async (request, reply) => void reply.header('x-request-id', request.id))
+  let closing = false
+  app.addHook('preClose', async () => {
+    closing = true
+    const sweep = setInterval(() => app.server.closeIdleConnections(), 100)
+    app.server.once('close', () => clearInterval(sweep))
+  })
+  app.addHook('onSend', async (request, reply) => {
+    reply.header('x-request-id', request.id)
+    // Closing waits for every connection, and one that was busy when it began would be kept alive by its client. This
+    // tells the client; the sweep takes those whose answer was on its way already.
+    if (closing) reply.header('connection', 'close')
+  })
   return app
 }
 
