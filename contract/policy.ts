@@ -175,11 +175,6 @@ export function weightsBp(policy: {
   )
 }
 
-/** Hundredths of a percent → percent, the unit people write. */
-export function percentOf(bp: number): number {
-  return bp / 100
-}
-
 /** Two routes that would take exactly the same requests, or bear the same name. */
 export function findDuplicates(routes: readonly RoutePolicy[]): string[] {
   const names = new Set<string>()

@@ -16,7 +16,4 @@ export const prediction = z.looseObject({
   model_version: z.string(),
 })
 
-/** As clients see it: the gateway adds the id with which they may report back. */
-export const answeredPrediction = prediction.extend({ prediction_id: z.string() })
-
 export type Prediction = z.infer<typeof prediction>

@@ -165,7 +165,7 @@ function parseEntry(text: string, name: string): Entry {
 }
 
 /** Refuses by name what is wrong with a policy. */
-export function parsePolicy(written: unknown): RoutePolicy {
+function parsePolicy(written: unknown): RoutePolicy {
   const parsed = routePolicy.safeParse(written)
   if (parsed.success) return parsed.data
   const onlyWeights = parsed.error.issues.every(({ path }) => path[0] === 'weights')

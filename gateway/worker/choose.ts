@@ -80,7 +80,7 @@ function stickyKey(
   return value === undefined || value === '' ? undefined : String(value)
 }
 
-export function cookieValue(header: string | string[] | undefined, name: string): string | undefined {
+function cookieValue(header: string | string[] | undefined, name: string): string | undefined {
   if (header === undefined) return undefined
   for (const pair of String(header).split(';')) {
     const at = pair.indexOf('=')

@@ -89,7 +89,7 @@ function quantileOf({ seen, total }: HistogramState, q: number): number | undefi
 }
 
 /** The first bound at or above the time. Binary search: the bounds are rounded, so a logarithm would miss at the edges. */
-export function bucketIndex(seconds: number): number {
+function bucketIndex(seconds: number): number {
   let low = 0
   let high = DURATION_BOUNDS.length
   while (low < high) {
