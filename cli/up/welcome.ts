@@ -1,5 +1,6 @@
-import { readdir } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { z } from 'zod'
 import type { UpOptions } from './up.ts'
 
 interface WelcomeFacts {
@@ -39,7 +40,7 @@ Ctrl-C stops everything; npm start continues from here, npm start -- --fresh beg
 
 async function samplePhoto({ models, model }: UpOptions): Promise<string> {
   const folder = join(models, model, 'samples')
-  const names = await readdir(folder, { recursive: true }).catch(() => []) // a model without samples
-  const photo = names.filter(name => /\.jpe?g$/.test(name)).toSorted()[0]
-  return photo === undefined ? 'PHOTO.jpg' : join(folder, photo)
+  const text = await readFile(join(folder, 'samples.json'), 'utf8').catch(() => '[]') // a model without samples
+  const [first] = z.array(z.object({ file: z.string() })).parse(JSON.parse(text))
+  return first === undefined ? 'PHOTO.jpg' : join(folder, first.file)
 }
