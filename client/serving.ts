@@ -34,7 +34,7 @@ export interface ServingClientOptions {
   readonly predictTimeoutMs?: number
 }
 
-export class ServingClientError extends Error {}
+class ServingClientError extends Error {}
 
 export function createServingClient(options: ServingClientOptions): ServingClient {
   const { baseUrl, timeoutMs = 2000, predictTimeoutMs = 30_000 } = options

@@ -54,7 +54,7 @@ const textPreprocessing = z.strictObject({
   positiveIndex: z.int().min(0).default(1),
 })
 
-export const preprocessing = z.discriminatedUnion('kind', [
+const preprocessing = z.discriminatedUnion('kind', [
   imagePreprocessing,
   tensorPreprocessing,
   textPreprocessing,
@@ -92,7 +92,6 @@ const accuracy = z.strictObject({
 })
 
 export const IMAGE_FEATURES = ['brightness', 'contrast', 'saturation', 'sharpness'] as const
-export type ImageFeature = (typeof IMAGE_FEATURES)[number]
 
 /** How often a feature fell below each bound and beyond the last, on photos like the ones the model was trained for. */
 const featureProfile = z

@@ -5,7 +5,7 @@ import { drill, type Drill } from '../contract/rollout.ts'
 import { describeIssues } from '../lib/parse.ts'
 import { DEFAULT_MAX_PIXELS } from './image.ts'
 
-export class OptionError extends Error {}
+class OptionError extends Error {}
 
 /** Beyond this many, threads of one process gain less than the 50 MB that each costs; cores left over go to their sessions. */
 const MAX_DEFAULT_WORKERS = 4

@@ -24,7 +24,6 @@ const requestedOutput = z.object({
     .looseObject({ binary_data: z.boolean().optional(), classification: z.int().min(1).optional() })
     .optional(),
 })
-export type RequestedOutput = z.infer<typeof requestedOutput>
 
 export const inferRequest = z.object({
   id: z.string().optional(),

@@ -28,7 +28,7 @@ const FLOAT = 1
 const IR_VERSION = 8
 const OPSET = 13
 
-export function writeOnnx({ inputs, outputs, nodes, weights = [] }: TinyGraph): Buffer {
+function writeOnnx({ inputs, outputs, nodes, weights = [] }: TinyGraph): Buffer {
   const graph = Buffer.concat([
     ...nodes.map(node => message(1, nodeProto(node))),
     text(2, 'graph'),
