@@ -23,6 +23,8 @@ export interface HttpServerOptions {
   readonly headersTimeoutMs?: number
   /** False: whoever uses this looks for a missing Host itself, since Node's own refusal has no body. */
   readonly requireHostHeader?: boolean
+  /** True: a request on a connection that is still open while the server closes is served, and the connection then closed. */
+  readonly serveWhileClosing?: boolean
 }
 
 /**
@@ -36,11 +38,13 @@ export function createHttpServer(options: HttpServerOptions): FastifyInstance {
     requestTimeoutMs = 30_000,
     headersTimeoutMs = 10_000,
     requireHostHeader = true,
+    serveWhileClosing = false,
   } = options
   const app = Fastify({
     loggerInstance: log,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: bodyLimitBytes,
+    return503OnClosing: !serveWhileClosing,
     requestTimeout: requestTimeoutMs,
     routerOptions: { maxParamLength: 500 },
     forceCloseConnections: 'idle',

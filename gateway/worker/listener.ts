@@ -31,6 +31,7 @@ export function createListener(options: ListenerOptions): FastifyInstance {
     requestTimeoutMs: REQUEST_TIMEOUT_MS,
     headersTimeoutMs: HEADERS_TIMEOUT_MS,
     requireHostHeader: false,
+    serveWhileClosing: true,
   })
   app.setChildLoggerFactory(logger => logger) // a logger a request costs more than its routing, and names the id anyway
   app.server.maxConnections = MAX_CONNECTIONS

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { readFile, writeFile } from 'node:fs/promises'
-import { createServer, type AddressInfo } from 'node:net'
+import { connect, createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'tap'
 import { parseExposition } from '../../lib/exposition.ts'
@@ -166,6 +166,31 @@ test('SIGTERM: readiness false, what is in flight finishes, exit code 0', async 
   t.ok(await eventually(async () => (await send(gateway.port)).status === 0), 'no new connections')
   release()
   t.match(await slow, { status: 200, text: 'finished' })
+  t.equal(await gateway.exited, 0)
+})
+
+test('while draining, a connection that is open is served once more and then closed', async t => {
+  let release = () => undefined as void
+  const { url } = await upstream(t, (incoming, response) => {
+    if (incoming.url !== '/slow') return void response.end('next')
+    response.write('begun ')
+    release = () => void response.end('done')
+  })
+  const gateway = await startGateway(t, [
+    twoVariants(url, url, { weights: { stable: 100, candidate: 0 }, timeoutMs: 20_000 }),
+  ])
+  let received = ''
+  const socket = connect(gateway.port, '127.0.0.1')
+  const closed = new Promise(resolve => socket.on('close', resolve))
+  socket.on('data', (chunk: Buffer) => (received += chunk.toString()))
+  socket.write('GET /slow HTTP/1.1\r\nHost: a\r\n\r\n')
+  t.ok(await eventually(() => received.includes('begun')))
+  gateway.child.kill('SIGTERM')
+  t.ok(await eventually(async () => (await send(gateway.port)).status === 0))
+  release()
+  socket.write('GET /x HTTP/1.1\r\nHost: a\r\n\r\n')
+  await closed
+  t.match(received, /^HTTP\/1\.1 200 [\s\S]*done[\s\S]*HTTP\/1\.1 200 [\s\S]*connection: close[\s\S]*next/i)
   t.equal(await gateway.exited, 0)
 })
 
