@@ -43,6 +43,12 @@ const auditRecord = z.object({
   reason: z.string(),
 })
 
+const verification = z.object({
+  records: z.number(),
+  head: z.object({ seq: z.number(), hash: z.string() }),
+  firstBad: z.object({ seq: z.number(), problem: z.string(), message: z.string() }).nullable(),
+})
+
 const modelVersion = z.object({ model: z.string(), version: z.string(), digest: z.string() })
 
 const list = <Item extends z.ZodType>(item: Item) => z.object({ items: z.array(item) })
@@ -85,6 +91,11 @@ export function createControllerClient(options: ClientOptions & { readonly actor
       if (subject !== undefined) query.set('subject', subject)
       if (limit !== undefined) query.set('limit', String(limit))
       return list(auditRecord).parse((await request('GET', `/v1/audit?${query}`)).body).items
+    },
+    /** Whether the audit is as it was written; `head`: SEQ:HASH of an earlier verification that must still hold. */
+    async verifyAudit(head?: string) {
+      const query = head === undefined ? '' : `?${new URLSearchParams({ head })}`
+      return verification.parse((await request('GET', `/v1/audit/verify${query}`)).body)
     },
     logs: async (model: string, version: string) =>
       String(

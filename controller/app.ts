@@ -40,10 +40,7 @@ export async function createControllerApp(options: ControllerAppOptions): Promis
   await app.register(swaggerUi, { routePrefix: '/docs' })
   addRollouts(app, options)
   addModels(app, options)
-  app.get('/v1/audit', { schema: { querystring: auditQuery } }, async request => {
-    const { subject, limit } = auditQuery.parse(request.query)
-    return { items: options.audit.list({ subject, limit }) }
-  })
+  addAudit(app, options)
   app.get('/livez', async () => ({ status: 'ok' }))
   app.get('/readyz', async () => ({ status: 'ok' }))
   return app
@@ -53,6 +50,25 @@ const auditQuery = z.strictObject({
   subject: z.string().optional(),
   limit: z.coerce.number().int().min(1).max(1000).optional(),
 })
+
+/** `head`: SEQ:HASH, as an earlier verification gave it. */
+const verifyQuery = z.strictObject({
+  head: z
+    .string()
+    .regex(/^\d{1,15}:[0-9a-f]{64}$/, 'must be SEQ:HASH, as an earlier verification gave it')
+    .transform(text => ({ seq: Number.parseInt(text, 10), hash: text.slice(-64) }))
+    .optional(),
+})
+
+function addAudit(plain: FastifyInstance, { audit }: ControllerAppOptions): void {
+  const app = plain.withTypeProvider<ZodTypeProvider>()
+  app.get('/v1/audit', { schema: { querystring: auditQuery } }, async request => ({
+    items: audit.list(request.query),
+  }))
+  app.get('/v1/audit/verify', { schema: { querystring: verifyQuery } }, async request =>
+    audit.verify(request.query.head),
+  )
+}
 
 function addRollouts(plain: FastifyInstance, { service, store, clock }: ControllerAppOptions): void {
   const app = plain.withTypeProvider<ZodTypeProvider>()

@@ -51,6 +51,9 @@ const MIGRATIONS = [
    CREATE TABLE idempotency (
      key TEXT PRIMARY KEY, request TEXT NOT NULL, status INTEGER NOT NULL, answer TEXT NOT NULL,
      created_at INTEGER NOT NULL) STRICT`,
+  // which audit record came last, so that the newest ones cannot go missing unseen
+  `CREATE TABLE audit_head (only INTEGER PRIMARY KEY CHECK (only = 1), seq INTEGER NOT NULL, hash TEXT NOT NULL) STRICT;
+   INSERT INTO audit_head SELECT 1, seq, hash FROM audit ORDER BY seq DESC LIMIT 1`,
 ]
 
 function migrate(db: DatabaseSync): void {

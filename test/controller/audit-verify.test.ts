@@ -1,0 +1,73 @@
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
+import t, { type Test } from 'tap'
+import { pass, rolloutOf, startControl, startWorld } from './control.ts'
+
+const weir = new URL('../../cli/weir.ts', import.meta.url).pathname
+
+/** A controller that has carried a rollout for a while. */
+async function busy(t: Test) {
+  const world = await startWorld(t)
+  const control = await startControl(t, world)
+  const { name } = await control.client.startRollout(rolloutOf())
+  await pass(world, control, { name, seconds: 5, requestsPerSecond: 20 })
+  return { world, control, name }
+}
+
+function audit(url: string, ...args: string[]) {
+  return promisify(execFile)(process.execPath, [weir, 'audit', ...args, '--controller', url]).then(
+    ({ stdout }) => ({ code: 0, stdout }),
+    ({ code, stdout }: { code: number; stdout: string }) => ({ code, stdout }),
+  )
+}
+
+t.test('weir audit verify finds the audit of a rollout sound, and says what its last record is', async t => {
+  const { control } = await busy(t)
+  const { records, head, firstBad } = await control.client.verifyAudit()
+  t.ok(records >= 4)
+  t.equal(firstBad, null)
+  const { code, stdout } = await audit(control.url, 'verify', '--head', `${head.seq}:${head.hash}`)
+  t.equal(code, 0)
+  t.match(stdout, `all ${records} records are as they were written; the last is ${head.seq}:${head.hash}`)
+  t.equal((await audit(control.url, 'verify', '--head', `2:${'0'.repeat(64)}`)).code, 1)
+  t.match((await audit(control.url)).stdout, /policy-applied/)
+})
+
+const damages = {
+  'a changed reason': [
+    "UPDATE audit SET record = replace(record, 'ada', 'eve')",
+    { seq: 1, problem: 'changed' },
+  ],
+  'a missing record': ['DELETE FROM audit WHERE seq = 3', { seq: 3, problem: 'missing' }],
+  'a missing last record': [
+    'DELETE FROM audit WHERE seq = (SELECT max(seq) FROM audit)',
+    { problem: 'missing' },
+  ],
+  'an empty audit': ['DELETE FROM audit', { seq: 1, problem: 'missing' }],
+  'two records that changed places': [
+    'UPDATE audit SET seq = -3 WHERE seq = 3; UPDATE audit SET seq = 3 WHERE seq = 2; UPDATE audit SET seq = 2 WHERE seq = -3',
+    { seq: 2 },
+  ],
+} as const
+
+for (const [damage, [sql, expected]] of Object.entries(damages)) {
+  t.test(`weir audit verify finds ${damage}, with exit code 1`, async t => {
+    const { world, control, name } = await busy(t)
+    control.store.db.exec(sql)
+    t.match((await control.client.verifyAudit()).firstBad, expected)
+    const { code, stdout } = await audit(control.url, 'verify', '--json')
+    t.equal(code, 1)
+    t.match(JSON.parse(stdout), { firstBad: expected })
+    await pass(world, control, { name, seconds: 30, requestsPerSecond: 100 })
+    t.match(
+      (await control.client.verifyAudit()).firstBad,
+      expected,
+      'and what is recorded later does not hide it',
+    )
+  })
+}
+
+t.test('a head that is none is refused', async t => {
+  const { control } = await busy(t)
+  await t.rejects(control.client.verifyAudit('4'), { code: 'bad_request', message: /SEQ:HASH/ })
+})

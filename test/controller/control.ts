@@ -1,0 +1,143 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pino } from 'pino'
+import type { Test } from 'tap'
+import { createControllerClient } from '../../client/controller.ts'
+import { createGatewayClient } from '../../client/gateway.ts'
+import { createControllerApp } from '../../controller/app.ts'
+import { createAudit } from '../../controller/audit.ts'
+import { createGatewayScrape } from '../../controller/evidence/gateway-scrape.ts'
+import { createReconciler } from '../../controller/rollouts/reconcile.ts'
+import { createRolloutService } from '../../controller/rollouts/rollout-service.ts'
+import { createRolloutStore } from '../../controller/rollouts/rollout-store.ts'
+import type { Registry } from '../../controller/registry/registry.ts'
+import type { Deployment, Runtime } from '../../controller/runtime/runtime.ts'
+import { openStore } from '../../controller/store.ts'
+import { json, listen, startSmallGateway, type SmallGateway } from './small-gateway.ts'
+
+const DIGESTS: Readonly<Record<string, string>> = { 1: 'sha256:one', 2: 'sha256:two' }
+
+export interface World {
+  readonly gateway: SmallGateway
+  readonly runtime: Runtime
+  readonly stateDir: string
+  /** The time that everything goes by, in ms; it moves only when a test moves it. */
+  readonly clock: { now(): number; sleep(): Promise<void>; forward(ms: number): void }
+}
+
+/** What a controller finds outside of itself: a gateway, model servers, a state folder, the time. It outlives controllers. */
+export async function startWorld(t: Test, policy: object = {}): Promise<World> {
+  const stateDir = mkdtempSync(join(tmpdir(), 'weir-'))
+  t.teardown(() => rmSync(stateDir, { recursive: true, force: true }))
+  const stable = await listen(t, (_, response) => json(response, answerOf('1')))
+  const candidate = await listen(t, (_, response) => json(response, answerOf('2')))
+  const gateway = await startSmallGateway(t, {
+    name: 'food11',
+    variants: { stable: { endpoints: [stable] }, candidate: { endpoints: [] } },
+    weights: { stable: 100, candidate: 0 },
+    ...policy,
+  })
+  let now = 1_750_000_000_000
+  const clock = { now: () => now, sleep: async () => {}, forward: (ms: number) => void (now += ms) }
+  return { gateway, runtime: smallRuntime(candidate), stateDir, clock }
+}
+
+/** A controller in this process: its real store, API and reconciler; a test decides when it looks. */
+export async function startControl(t: Test, world: World) {
+  const { gateway: small, runtime, clock, stateDir } = world
+  const store = openStore(stateDir)
+  const log = pino({ level: 'silent' })
+  const audit = createAudit(store)
+  const rollouts = createRolloutStore(store)
+  const gateway = createGatewayClient({ baseUrl: small.url })
+  const evidence = createGatewayScrape({ baseUrls: [small.url], clock })
+  const shared = { store, rollouts, audit, gateway, registry, runtime, clock, log }
+  const reconciler = createReconciler({ ...shared, evidence })
+  const service = createRolloutService({ ...shared, nudge: () => {} })
+  const app = await createControllerApp({ service, registry, runtime, audit, store, clock, log })
+  const url = await app.listen({ port: 0, host: '127.0.0.1' })
+  let open = true
+  /** As a crash leaves it: nothing is finished, and the store can be opened by the next one. */
+  const stop = async () => {
+    if (!open) return
+    open = false
+    await app.close()
+    store.close()
+  }
+  t.teardown(stop)
+  return {
+    url,
+    client: createControllerClient({ baseUrl: url, actor: 'ada' }),
+    store,
+    tick: reconciler.tick,
+    stop,
+  }
+}
+
+export type Control = Awaited<ReturnType<typeof startControl>>
+
+/** Lets seconds pass, with a look and this much traffic in each. */
+export async function pass(
+  { gateway, clock }: World,
+  control: Control,
+  { name, seconds, requestsPerSecond, ...rest }: Passing,
+): Promise<void> {
+  for (let second = 0; second < seconds; second++) {
+    clock.forward(1000)
+    gateway.serve(requestsPerSecond, rest)
+    await control.tick(name)
+  }
+}
+
+interface Passing {
+  readonly name: string
+  readonly seconds: number
+  readonly requestsPerSecond: number
+  readonly failing?: Record<string, number>
+  readonly hanging?: string
+}
+
+/** A rollout of version 2 with a look every second. */
+export function rolloutOf(spec: object = {}): object {
+  const analysis = { interval: '1s', settle: '2s' }
+  return {
+    apiVersion: 'weir.dev/v1alpha1',
+    kind: 'Rollout',
+    spec: { route: 'food11', modelVersion: '2', analysis, ...spec },
+  }
+}
+
+const registry: Registry = {
+  versions: async model => [versionOf(model, '1'), versionOf(model, '2')],
+  get: async (model, version) => versionOf(model, version),
+}
+
+function versionOf(model: string, version: string) {
+  return { model, version, digest: DIGESTS[version] ?? '', dir: `models/${model}/${version}` }
+}
+
+function answerOf(version: string): object {
+  return { model: 'food11', model_version: version, digest: DIGESTS[version] }
+}
+
+/** Every deployment is ready at once, at one endpoint. */
+function smallRuntime(endpoint: string): Runtime {
+  const running = new Map<string, Deployment & { digest: string }>()
+  return {
+    async deploy({ id, version: { model, version, digest }, drill }) {
+      running.set(id, { id, model, version, endpoint, drilled: drill !== undefined, digest })
+      return { endpoint }
+    },
+    async status(id) {
+      const found = running.get(id)
+      return found ? { kind: 'ready', endpoint, digest: found.digest } : { kind: 'absent' }
+    },
+    list: () => [...running.values()],
+    at: () => undefined,
+    stop: id => void running.delete(id),
+    logs: async () => '',
+    supervise: async () => {},
+    stopAll: async () => {},
+  }
+}
