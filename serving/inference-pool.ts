@@ -42,14 +42,23 @@ const YOUNG_GENERATION_MB = 4
  * Throws ModelRefused.
  */
 export async function openInferencePool(options: InferencePoolOptions): Promise<InferencePool> {
-  const first = await openThread(options)
-  const others = await Promise.all(Array.from({ length: options.workers - 1 }, () => openThread(options)))
-  const threads = [first, ...others]
+  const first = await loadThread(options.settings)
+  const others = Array.from({ length: options.workers - 1 }, () => loadThread(options.settings))
+  return createPool([first, ...(await Promise.all(others))], options.onLost)
+}
+
+/** Apart from the loading, so that nothing that lives on holds the model's bytes. */
+function createPool(
+  loaded: readonly [LoadedThread, ...LoadedThread[]],
+  onLost: (cause: Error) => void,
+): InferencePool {
+  const threads = loaded.map(thread => superviseThread(thread.worker, onLost))
   const freest = () => threads.reduce((best, thread) => (thread.inFlight() < best.inFlight() ? thread : best))
+  const [{ model, sessionBytes }] = loaded
   return {
-    model: first.model,
+    model,
+    sessionBytes,
     workers: threads.length,
-    sessionBytes: first.sessionBytes,
     free: () => threads.reduce((sum, thread) => sum + DISPATCHES_PER_WORKER - thread.inFlight(), 0),
     dispatch: tasks => freest().dispatch(tasks),
     close: async () => void (await Promise.all(threads.map(thread => thread.close()))),
@@ -59,11 +68,6 @@ export async function openInferencePool(options: InferencePoolOptions): Promise<
 interface Waiting {
   readonly resolve: (results: readonly TaskResult[]) => void
   readonly reject: (error: Error) => void
-}
-
-async function openThread({ settings, onLost }: InferencePoolOptions) {
-  const thread = await loadThread(settings)
-  return superviseThread(thread, onLost)
 }
 
 async function loadThread(settings: WorkerSettings): Promise<LoadedThread> {
@@ -82,8 +86,7 @@ interface LoadedThread {
   readonly sessionBytes: number
 }
 
-/** Apart from the loading, so that nothing here holds on to the model's bytes. */
-function superviseThread({ worker, model, sessionBytes }: LoadedThread, onLost: (cause: Error) => void) {
+function superviseThread(worker: Worker, onLost: (cause: Error) => void) {
   const waiting = new Map<number, Waiting>()
   const ended = new Promise<void>(resolve => worker.once('exit', () => resolve()))
   let nextId = 0
@@ -104,8 +107,6 @@ function superviseThread({ worker, model, sessionBytes }: LoadedThread, onLost: 
   worker.on('exit', code => lose(new Error(`an inference thread ended with code ${code}`)))
 
   return {
-    model,
-    sessionBytes,
     inFlight: () => waiting.size,
     dispatch: (tasks: readonly DispatchedTask[]) =>
       new Promise<readonly TaskResult[]>((resolve, reject) => {

@@ -44,6 +44,7 @@ const MAX_QUEUE_BYTES = 64 * 1024 * 1024
 export function createModelServer({ options, clock, log, onLost }: ModelServerOptions): ModelServer {
   let state: ServingState = { kind: 'loading' }
   let pool: InferencePool | undefined
+  let loading: Promise<void> | undefined
   const metrics = createServingMetrics(() => (state.kind === 'ready' ? state.admission.depth() : 0))
 
   async function open(): Promise<InferencePool> {
@@ -82,29 +83,35 @@ export function createModelServer({ options, clock, log, onLost }: ModelServerOp
     })
   }
 
+  async function load(): Promise<void> {
+    const begun = clock.now()
+    try {
+      pool = await open()
+    } catch (error) {
+      state = { kind: 'refused', reason: refusalReason(error) }
+      log.error({ err: error, model: options.model }, `not ready, and never will be: ${state.reason}`)
+      return
+    }
+    const { model, workers } = pool
+    if (state.kind !== 'loading') return // asked to stop in the meantime
+    state = { kind: 'ready', model, admission: admit(pool) }
+    const { name, version, digest } = model
+    log.info(
+      { model: name, version, digest, workers, threads: options.threads, ms: clock.now() - begun },
+      'ready',
+    )
+  }
+
   return {
     state: () => state,
     metrics,
-    async load() {
-      const begun = clock.now()
-      try {
-        pool = await open()
-      } catch (error) {
-        state = { kind: 'refused', reason: refusalReason(error) }
-        log.error({ err: error, model: options.model }, `not ready, and never will be: ${state.reason}`)
-        return
-      }
-      const { model, workers } = pool
-      if (state.kind === 'loading') state = { kind: 'ready', model, admission: admit(pool) }
-      const { name, version, digest } = model
-      log.info(
-        { model: name, version, digest, workers, threads: options.threads, ms: clock.now() - begun },
-        'ready',
-      )
-    },
+    load: () => (loading ??= load()),
     drain() {
       state = { kind: 'draining', model: pool?.model }
     },
-    close: async () => pool?.close(),
+    async close() {
+      await loading // a thread that is ended while it opens its session takes the process with it
+      await pool?.close()
+    },
   }
 }

@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import { COMPILE_CACHE } from '../../lib/compile-cache.ts'
+import { leanMemory } from '../../lib/lean-memory.ts'
 import { execProgram } from '../exec.ts'
 
 const OPTIONS: readonly (readonly [flags: string, description: string])[] = [
@@ -26,8 +27,8 @@ export function addServe(program: Command): void {
     .requiredOption('--model <folder or file>', 'a version (model.onnx and model.json), or a bare .onnx file')
   for (const [flags, description] of OPTIONS) command.option(flags, description)
   command.action((options: Readonly<Record<string, string>>) => {
-    // glibc's arena for every thread would cost about 50 MB, and the setting is read when a process starts
-    const env = { ...COMPILE_CACHE, MALLOC_ARENA_MAX: '2' }
+    // both settings are read when a process starts, so it becomes another one
+    const env = { ...COMPILE_CACHE, ...leanMemory(process.env['NODE_OPTIONS']) }
     execProgram('serving/main.ts', Object.entries(options).flatMap(toArgument), env)
   })
 }

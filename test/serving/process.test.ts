@@ -78,6 +78,14 @@ t.test('a refused model stays up, says why in the log, and stops cleanly', async
   t.strictSame(await exited, [0, null])
 })
 
+t.test('SIGTERM while the model is loading exits 0', async t => {
+  const model = await writeModelFolder(t.testdir())
+  const { child, line, exited } = start(t, ['--model', model, '--port', '0', '--workers', '2'])
+  await line('listening')
+  child.kill('SIGTERM')
+  t.strictSame(await exited, [0, null])
+})
+
 t.test('what cannot work is said in one sentence, with exit code 1', async t => {
   const blocker = createServer().listen(0, '127.0.0.1')
   await once(blocker, 'listening')
