@@ -26,6 +26,7 @@ export const tensorSpec = z.strictObject({
 })
 export type TensorSpec = z.infer<typeof tensorSpec>
 
+const fileName = z.string().regex(/^[\w.-]+$/, 'must be the name of a file beside model.json')
 const rgb = z.tuple([z.number(), z.number(), z.number()])
 
 /** Photos: resized, cropped to the middle, scaled by `scale` and normalised per channel, in this order. */
@@ -48,11 +49,15 @@ const tensorPreprocessing = z.strictObject({ kind: z.literal('tensor') })
 /** Text, through the Hugging Face tokenizer in the named file beside the model. */
 const textPreprocessing = z.strictObject({
   kind: z.literal('text'),
-  tokenizer: z.string().default('tokenizer.json'),
+  tokenizer: fileName.default('tokenizer.json'),
+  /** The digest covers the graph and this manifest only; with this it covers the tokenizer as well. */
+  tokenizerSha256: z.string().optional(),
   maxTokens: z.int().min(1).max(8192).default(512),
   /** The index among the outputs that means "positive". */
   positiveIndex: z.int().min(0).default(1),
 })
+
+export type TextPreprocessing = z.infer<typeof textPreprocessing>
 
 const preprocessing = z.discriminatedUnion('kind', [
   imagePreprocessing,
@@ -71,7 +76,6 @@ const architecture = z.strictObject({
 })
 export type Architecture = z.infer<typeof architecture>
 
-const fileName = z.string().regex(/^[\w.-]+$/, 'must be the name of a file beside model.json')
 const digest = z.string().regex(/^sha256:[0-9a-f]{64}$/, 'must be sha256: and 64 hexadecimal digits')
 
 /** An image with the uint8 pixels (lossless PNG) and the label that it must give; compared at every start. */

@@ -7,6 +7,7 @@ import { checkReferenceLabel, checkReferencePixels } from './reference-check.ts'
 import { createTaskRunner, type RunTasks } from './task-runner.ts'
 import type { FromWorker, ToWorker, WorkerSettings } from './inference-messages.ts'
 import { dataOfValues, elementCount } from './tensor.ts'
+import type { Tokenize } from './tokenizer.ts'
 
 // An inference thread: one session of its own, loaded once and never replaced, since sessions leak when they are
 // (https://github.com/microsoft/onnxruntime/issues/25325). It ends by closing its port, never by being terminated.
@@ -29,9 +30,16 @@ async function load(settings: WorkerSettings) {
 async function accept(session: OnnxSession, { model: files, maxBatch, maxPixels }: WorkerSettings) {
   checkContract(files, session)
   const model = describeModel(files.name, files.manifest, session)
-  const run = createTaskRunner({ session, model, maxBatch, maxPixels })
+  const run = createTaskRunner({ session, model, maxBatch, maxPixels, tokenize: await tokenizeOf(files) })
   for (let times = 0; times < WARM_UP_RUNS; times++) await warmUp({ files, session, model, run })
   return { model, run }
+}
+
+/** The library is loaded only where it is needed. */
+async function tokenizeOf({ manifest, tokenizer }: ModelFiles): Promise<Tokenize | undefined> {
+  if (manifest?.preprocessing.kind !== 'text') return undefined
+  const { createTokenize } = await import('./tokenizer.ts')
+  return createTokenize(tokenizer, manifest.preprocessing.maxTokens)
 }
 
 function checkContract({ manifest, facts }: ModelFiles, session: OnnxSession): void {

@@ -16,6 +16,8 @@ export interface ModelFiles {
   /** Undefined for a bare ONNX file. */
   readonly manifest: ModelManifest | undefined
   readonly reference: ReferenceFiles | undefined
+  /** The tokenizer.json of a text model. */
+  readonly tokenizer: unknown
 }
 
 export interface ReferenceFiles {
@@ -43,18 +45,26 @@ async function readBareFile(path: string): Promise<ModelFiles> {
   const name = basename(path)
     .replace(/\.onnx$/, '')
     .replaceAll(/[^\w.-]/g, '-')
-  return { name, bytes, facts: checkedFacts(bytes), manifest: undefined, reference: undefined }
+  return {
+    name,
+    bytes,
+    facts: checkedFacts(bytes),
+    manifest: undefined,
+    reference: undefined,
+    tokenizer: undefined,
+  }
 }
 
 async function readFolder(folder: string): Promise<ModelFiles> {
-  const json = parseManifestJson(await readPart(folder, 'model.json'))
+  const json = parseObject(await readPart(folder, 'model.json'), 'model.json')
   const manifest = parseManifest(json)
   const bytes = await readPart(folder, 'model.onnx')
   refuseForeign(bytes)
   checkDigest(bytes, manifest, json)
   const facts = checkedFacts(bytes)
   const reference = manifest.reference && (await readReference(folder, manifest.reference))
-  return { name: manifest.name, bytes, facts, manifest, reference }
+  const tokenizer = await readTokenizer(folder, manifest)
+  return { name: manifest.name, bytes, facts, manifest, reference, tokenizer }
 }
 
 async function readPart(folder: string, file: string): Promise<Uint8Array> {
@@ -64,14 +74,14 @@ async function readPart(folder: string, file: string): Promise<Uint8Array> {
   })
 }
 
-function parseManifestJson(bytes: Uint8Array): Readonly<Record<string, unknown>> {
+function parseObject(bytes: Uint8Array, file: string): Readonly<Record<string, unknown>> {
   try {
     const json: unknown = JSON.parse(Buffer.from(bytes).toString('utf8'))
     if (typeof json === 'object' && json !== null && !Array.isArray(json)) return { ...json }
   } catch (cause) {
-    throw new ModelRefused('model.json is not JSON', { cause })
+    throw new ModelRefused(`${file} is not JSON`, { cause })
   }
-  throw new ModelRefused('model.json is no object')
+  throw new ModelRefused(`${file} is no object`)
 }
 
 function parseManifest(json: unknown): ModelManifest {
@@ -105,6 +115,16 @@ function checkDigest(
       `the digest does not match: model.json states ${manifest.digest}, the files have ${actual}`,
     )
   }
+}
+
+async function readTokenizer(folder: string, { preprocessing }: ModelManifest): Promise<unknown> {
+  if (preprocessing.kind !== 'text') return undefined
+  const { tokenizer, tokenizerSha256 } = preprocessing
+  const bytes = await readPart(folder, tokenizer)
+  if (tokenizerSha256 !== undefined && sha256(bytes) !== tokenizerSha256) {
+    throw new ModelRefused(`${tokenizer} is not the tokenizer that model.json names`)
+  }
+  return parseObject(bytes, tokenizer)
 }
 
 async function readReference(folder: string, reference: Reference): Promise<ReferenceFiles> {

@@ -9,15 +9,19 @@ import { MAX_ROWS, type ModelRequest } from './model-request.ts'
 import type { OnnxSession } from './onnx-session.ts'
 import { readInferRequest } from './protocols/oip-v2-codec.ts'
 import { readPredictRequest } from './protocols/predict-codec.ts'
+import { readTextRequest } from './protocols/text-codec.ts'
 import { readPredictV1 } from './protocols/tfs-v1-codec.ts'
 import type { ServedModel } from './served-model.ts'
 import { elementCount, type NamedTensor } from './tensor.ts'
+import type { Tokenize } from './tokenizer.ts'
 
 export interface TaskRunnerOptions {
   readonly session: OnnxSession
   readonly model: ServedModel
   readonly maxBatch: number
   readonly maxPixels: number
+  /** Of a text model. */
+  readonly tokenize?: Tokenize | undefined
 }
 
 export type RunTasks = (tasks: readonly DispatchedTask[]) => Promise<TaskResult[]>
@@ -52,7 +56,7 @@ interface Prepared {
 
 type Preparation = Prepared | { readonly kind: 'failed'; readonly result: TaskResult }
 
-function createPreparation({ model, maxPixels }: TaskRunnerOptions) {
+function createPreparation({ model, maxPixels, tokenize }: TaskRunnerOptions) {
   const inTurn = createTurns()
 
   async function prepare({ task, deadlineAt }: DispatchedTask): Promise<Preparation> {
@@ -61,7 +65,7 @@ function createPreparation({ model, maxPixels }: TaskRunnerOptions) {
       if (deadlineAt !== undefined && Date.now() > deadlineAt) {
         throw new WeirError('deadline_exceeded', 'the time that the client gave had passed')
       }
-      const request = readTask(task, model)
+      const request = readTask(task, model, tokenize)
       const { rows, photos } = await rowsOf(request)
       return { kind: 'prepared', request, rows, photos, decodeMs: performance.now() - begun }
     } catch (error) {
@@ -83,9 +87,13 @@ function createPreparation({ model, maxPixels }: TaskRunnerOptions) {
   return prepare
 }
 
-function readTask(task: Task, model: ServedModel): ModelRequest {
+function readTask(task: Task, model: ServedModel, tokenize: Tokenize | undefined): ModelRequest {
+  const { preprocessing } = model
   switch (task.protocol) {
     case 'predict':
+      if (preprocessing.kind === 'text' && tokenize) {
+        return readTextRequest(task.body, { model, preprocessing, tokenize })
+      }
       return readPredictRequest(task.contentType, task.body, model)
     case 'oip-v2':
       return readInferRequest(task.body, task.headerBytes, model)

@@ -21,10 +21,13 @@ export interface TinyGraph {
     readonly name: string
     readonly shape: readonly number[]
     readonly values: readonly number[]
+    /** int64 instead of float32. */
+    readonly whole?: boolean
   }[]
 }
 
 const FLOAT = 1
+const INT64 = 7
 const IR_VERSION = 8
 const OPSET = 13
 
@@ -32,7 +35,7 @@ function writeOnnx({ inputs, outputs, nodes, weights = [] }: TinyGraph): Buffer 
   const graph = Buffer.concat([
     ...nodes.map(node => message(1, nodeProto(node))),
     text(2, 'graph'),
-    ...weights.map(({ name, shape, values }) => message(5, tensorProto(name, shape, values))),
+    ...weights.map(weight => message(5, tensorProto(weight))),
     ...inputs.map(input => message(11, valueInfo(input))),
     ...outputs.map(output => message(12, valueInfo(output))),
   ])
@@ -72,17 +75,47 @@ export function colourClassifier({ classes = 3, side = 224 } = {}): Buffer {
   })
 }
 
+/** Adds up a weight for each token: class 1 wins where `positive` tokens outnumber `negative` ones. */
+export function tokenCounter(
+  vocabulary: number,
+  positive: readonly number[],
+  negative: readonly number[],
+): Buffer {
+  const values = Array.from({ length: vocabulary }, (_, id) => [
+    negative.includes(id) ? 1 : 0,
+    positive.includes(id) ? 1 : 0,
+  ])
+  return writeOnnx({
+    inputs: [{ name: 'input', shape: ['batch', 'tokens'], type: INT64 }],
+    outputs: [{ name: 'output', shape: ['batch', 2] }],
+    nodes: [
+      { op: 'Gather', inputs: ['weights', 'input'], output: 'each' },
+      { op: 'ReduceSum', inputs: ['each', 'second'], output: 'sums' },
+      { op: 'Squeeze', inputs: ['sums', 'second'], output: 'output' },
+    ],
+    weights: [
+      { name: 'weights', shape: [vocabulary, 2], values: values.flat() },
+      { name: 'second', shape: [1], values: [1], whole: true },
+    ],
+  })
+}
+
 function nodeProto({ op, inputs, output }: TinyGraph['nodes'][number]): Buffer {
   return Buffer.concat([...inputs.map(input => text(1, input)), text(2, output), text(4, op)])
 }
 
-function tensorProto(name: string, shape: readonly number[], values: readonly number[]): Buffer {
-  const raw = Buffer.from(Float32Array.from(values).buffer)
+function tensorProto({
+  name,
+  shape,
+  values,
+  whole = false,
+}: NonNullable<TinyGraph['weights']>[number]): Buffer {
+  const elements = whole ? BigInt64Array.from(values.map(BigInt)) : Float32Array.from(values)
   return Buffer.concat([
     ...shape.map(size => number(1, size)),
-    number(2, FLOAT),
+    number(2, whole ? INT64 : FLOAT),
     text(8, name),
-    message(9, raw),
+    message(9, Buffer.from(elements.buffer)),
   ])
 }
 
