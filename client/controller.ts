@@ -15,6 +15,20 @@ const decision = z.object({
 
 const versionRef = z.object({ version: z.string(), digest: z.string() })
 
+const outlook = z.object({
+  requestsPerSecond: z.number(),
+  next: z
+    .object({
+      weightPercent: z.number(),
+      excess: z.number(),
+      candidateRequests: z.number().nullable(),
+      seconds: z.number().nullable(),
+    })
+    .nullable(),
+  seconds: z.number().nullable(),
+  needsPerson: z.boolean(),
+})
+
 const rollout = z.object({
   name: z.string(),
   route: z.string(),
@@ -27,6 +41,9 @@ const rollout = z.object({
   versions: z.object({ model: z.string(), stable: versionRef, candidate: versionRef }),
   drill: z.unknown(),
   decision: decision.nullable(),
+  outlook: outlook.nullable(),
+  expectation: z.object({ seconds: z.number().nullable(), requestsPerSecond: z.number() }).nullable(),
+  warnings: z.array(z.object({ name: z.string(), message: z.string() })),
   startedAt: z.string(),
   endedAt: z.string().nullable(),
   withdrawMs: z.number().nullable(),
@@ -77,6 +94,11 @@ export function createControllerClient(options: ClientOptions & { readonly actor
       const answer = await request('POST', `${path(name)}/${verb}`, { body: { reason }, headers })
       return rollout.parse(answer.body)
     },
+    /** What it waits for, in sentences. */
+    explain: async (name: string) =>
+      z
+        .object({ name: z.string(), sentences: z.array(z.string()) })
+        .parse((await request('GET', `${path(name)}/explain`)).body),
     /** The rollout's file and its recorded history, as `weir judge` reads them. */
     evidence: async (name: string) =>
       z

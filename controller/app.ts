@@ -10,6 +10,7 @@ import type { Log } from '../lib/log.ts'
 import type { Audit } from './audit.ts'
 import { createIdempotency } from './idempotency.ts'
 import type { Registry } from './registry/registry.ts'
+import { explainRollout } from './rollouts/explain.ts'
 import type { RolloutService } from './rollouts/rollout-service.ts'
 import { rolloutView } from './rollouts/rollout-view.ts'
 import { VERBS } from './rollouts/verbs.ts'
@@ -88,6 +89,10 @@ function addRollouts(plain: FastifyInstance, { service, store, clock }: Controll
   app.get('/v1/rollouts/:name', { schema: { params: named } }, async (request, reply) => {
     const view = rolloutView(service.get(request.params.name))
     return reply.header('etag', etag(view.version)).send(view)
+  })
+  app.get('/v1/rollouts/:name/explain', { schema: { params: named } }, async request => {
+    const rollout = service.get(request.params.name)
+    return { name: rollout.name, sentences: explainRollout(rollout, clock.now()) }
   })
   app.get('/v1/rollouts/:name/evidence', { schema: { params: named } }, async request => {
     const { file, source, name, state } = service.get(request.params.name)

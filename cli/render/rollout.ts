@@ -19,6 +19,7 @@ export function describeRollout(rollout: Rollout): string {
     `  ${versions.model} on route ${rollout.route}: version ${versions.stable.version} → ${versions.candidate.version}`,
     `  started ${startedAt}${endedAt === null ? '' : `, ended ${endedAt}`}`,
   ]
+  lines.push(...outlookLines(rollout))
   if (withdrawMs !== null) lines.push(`  traffic was off the candidate ${withdrawMs} ms after the decision`)
   if (decision !== null) {
     lines.push(
@@ -28,6 +29,14 @@ export function describeRollout(rollout: Rollout): string {
     )
   }
   return lines.join('\n')
+}
+
+function outlookLines({ endedAt, outlook, warnings }: Rollout): readonly string[] {
+  if (endedAt !== null) return []
+  const told = warnings.map(({ name, message }) => `  warning (${name}): ${message}`)
+  if (outlook === null || outlook.seconds === null) return told
+  const until = outlook.needsPerson ? 'somebody is asked' : 'it is promoted'
+  return [`  about ${Math.ceil(outlook.seconds)} s until ${until}, if it is as good as stable`, ...told]
 }
 
 export function formatEvidence(e: number): string {

@@ -51,6 +51,9 @@ export function addRollout(program: Command): void {
     .description('where a rollout stands and why')
     .option('--watch', 'follow it to its end; exit code 1 if it was not promoted', false)
     .action(status)
+  withConnection(rollout.command('explain <name>'))
+    .description('what it waits for, how long that takes, and what speaks against it')
+    .action(explain)
   withConnection(rollout.command('export <name>'))
     .description('write its file and recorded history, as weir judge reads them')
     .option('--dir <dir>', 'where to', '.')
@@ -123,6 +126,12 @@ async function status(name: string, options: ConnectOptions & { watch: boolean }
   const rollout = await connectController(options).rollout(name)
   if (options.json) return printJson(rollout)
   print(describeRollout(rollout))
+}
+
+async function explain(name: string, options: ConnectOptions): Promise<void> {
+  const explanation = await connectController(options).explain(name)
+  if (options.json) return printJson(explanation)
+  print(explanation.sentences.join('\n'))
 }
 
 /** Follows a rollout to its end: a line that stays for every change of phase or weight, a live one for what it waits for. */

@@ -73,16 +73,13 @@ function sameWeights(a: Look['weights'], b: Look['weights']): boolean {
   return [...variants].every(variant => (a[variant] ?? 0) === (b[variant] ?? 0))
 }
 
-/** The variant's series that say a number everywhere; a NaN anywhere makes a series absent from this look. */
 function countedSeries(look: Look, variant: string): readonly Series[] {
-  return look.series.filter(
-    series =>
-      series.variant === variant &&
-      isCount(series.requests) &&
-      isCount(series.failures) &&
-      isCount(series.clientErrors ?? 0) &&
-      (series.buckets ?? []).every(([, count]) => isCount(count)),
-  )
+  return look.series.filter(series => series.variant === variant && isCounted(series))
+}
+
+/** Whether a series says a number everywhere; a NaN anywhere makes it absent from its look. */
+export function isCounted({ requests, failures, clientErrors = 0, buckets = [] }: Series): boolean {
+  return [requests, failures, clientErrors].every(isCount) && buckets.every(([, count]) => isCount(count))
 }
 
 function isCount(value: number | null): boolean {

@@ -1,5 +1,5 @@
 import { createTilts, exposureShare, NON_INFERIORITY } from './e-value.ts'
-import { createPace, type Forecast, type Line } from './forecast.ts'
+import { createPace, type Forecast, type Line, type Standing } from './forecast.ts'
 import { createTemper, type MetricBlock } from './temper.ts'
 
 /** The bound's level: the chance that it is ever below the true excess. */
@@ -11,6 +11,7 @@ export interface Bound {
   upper(): number
   /** How much more it takes for the bound to come down to `budget`, if the candidate is as good as stable. */
   forecast(budget: number): Forecast | undefined
+  standing(): Standing
 }
 
 /**
@@ -24,6 +25,7 @@ export function createBound(beta = BETA): Bound {
   const target = Math.log(1 / beta) + Math.log(lines.length)
   const pace = createPace()
   let upper: number | undefined = 1
+  const standing = () => ({ lines: lines.map(line => ({ ...line })), target, phi: pace.phi() })
 
   return {
     step(block) {
@@ -39,7 +41,8 @@ export function createBound(beta = BETA): Bound {
       upper = undefined
     },
     upper: () => (upper ??= solve(lines, target)),
-    forecast: budget => pace.forecast({ lines, target, budget }),
+    forecast: budget => pace.forecast(standing(), budget),
+    standing,
   }
 }
 

@@ -1,4 +1,4 @@
-import { exposureShare, logSum, NON_INFERIORITY, tilt, type Counts } from './e-value.ts'
+import { exposureShare, logSum, NON_INFERIORITY, tilt } from './e-value.ts'
 import type { MetricBlock } from './temper.ts'
 
 /** What it takes until an excess is ruled out. Infinity where this traffic can never show it. */
@@ -13,11 +13,11 @@ export interface Line {
   readonly slope: number
 }
 
-/** Where a bound stands, and what it must come to. */
+/** Where a bound stands: how far its evidence has come, and by what it is discounted at present. */
 export interface Standing {
   readonly lines: readonly Line[]
   readonly target: number
-  readonly budget: number
+  readonly phi: number
 }
 
 /** No rollout sees more requests than this. */
@@ -35,26 +35,34 @@ export function createPace() {
       past.xs += counts.xs
       past.ns += counts.ns
     },
-    forecast(standing: Standing): Forecast | undefined {
+    phi: () => recent.phi,
+    forecast(standing: Standing, budget: number): Forecast | undefined {
       if (recent.nc === 0) return undefined
       const rate = (past.xs + 0.5) / (past.ns + 1)
-      const candidateRequests = requestsNeeded(standing, expectedLines(recent, rate, recent.phi))
+      const perRequest = expectedLines(exposureShare(recent), rate, recent.phi)
+      const candidateRequests = requestsNeeded(standing, perRequest, budget)
       return { candidateRequests, seconds: (candidateRequests * recent.seconds) / recent.nc }
     },
   }
 }
 
 /** What one candidate request, and the stable ones that come with it, add to each line when both fail at `rate`. */
-function expectedLines(exposure: Pick<Counts, 'nc' | 'ns'>, rate: number, phi: number): readonly Line[] {
-  const share = exposureShare(exposure)
+export function expectedLines(share: number, rate: number, phi: number): readonly Line[] {
   return NON_INFERIORITY.map(rho => {
     const { candidate, stable, excess } = tilt(rho, share)
     return { log: (rate * (candidate - (stable * (1 - share)) / share)) / phi, slope: -excess / phi }
   })
 }
 
-/** The log-sum at the budget is convex in the number of requests and below the target now: it crosses it at most once. */
-function requestsNeeded({ lines, target, budget }: Standing, perRequest: readonly Line[]): number {
+/**
+ * Candidate requests until an excess of `budget` is ruled out. The log-sum at the budget is convex in their number and below
+ * the target now: it crosses it at most once.
+ */
+export function requestsNeeded(
+  { lines, target }: Standing,
+  perRequest: readonly Line[],
+  budget: number,
+): number {
   const at = (line: Line | undefined) => (line ? line.log + line.slope * budget : 0)
   const reaches = (requests: number) =>
     logSum(lines.map((line, k) => at(line) + requests * at(perRequest[k]))) >= target

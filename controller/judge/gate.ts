@@ -1,7 +1,7 @@
 import type { Look } from '../../contract/history.ts'
 import type { Block } from '../evidence/blocks.ts'
 import { createBound } from './bound.ts'
-import type { Forecast } from './forecast.ts'
+import type { Forecast, Standing } from './forecast.ts'
 import { firstBoundAtLeast } from './latency.ts'
 import { failuresOf, slowOf } from './metric-block.ts'
 import type { JudgeOptions } from './options.ts'
@@ -26,6 +26,13 @@ export interface Gate {
   objectiveBoundSeconds(): number | null | undefined
   /** How much more evidence the slowest of the metrics needs; undefined while there is none to go by. */
   forecast(budget: number): Forecast | undefined
+  /** Where the gating metrics stand. */
+  standings(): Standings
+}
+
+export interface Standings {
+  readonly failure: Standing
+  readonly latency?: Standing
 }
 
 /**
@@ -68,6 +75,7 @@ export function createGate(options: JudgeOptions): Gate {
     upper,
     requestsAtWeight: () => requestsAtWeight,
     objectiveBoundSeconds: () => objectiveBound,
+    standings: () => ({ failure: failure.standing(), ...(latency && { latency: latency.standing() }) }),
     forecast: budget => slowest([failure.forecast(budget), latency?.forecast(budget)]),
     allows: budget =>
       options.advance === 'time' ? requestsAtWeight >= options.minRequests : upper() <= budget,

@@ -2,7 +2,7 @@ import type { Decision, History, Look } from '../../contract/history.ts'
 import type { RolloutSpec } from '../../contract/rollout.ts'
 import { createBlocks, type BlockOutcome } from '../evidence/blocks.ts'
 import type { Forecast } from './forecast.ts'
-import { createGate, type Bounds } from './gate.ts'
+import { createGate, type Bounds, type Standings } from './gate.ts'
 import { budgetFor, ladderOf, rungAbove } from './ladder.ts'
 import type { JudgeOptions, JudgeTiming, LatencyObjective } from './options.ts'
 import { explain } from './reason.ts'
@@ -25,6 +25,8 @@ export interface Judge {
   allows(weightPercent: number, riskBudget: number): boolean
   /** How much more evidence this weight needs, if the candidate is as good as stable; undefined without any so far. */
   forecast(weightPercent: number, riskBudget: number): Forecast | undefined
+  /** Where the gating metrics stand, to plan the way ahead. */
+  standings(): Standings
 }
 
 /** Decides from counts, look by look, whether a candidate is withdrawn, held or advanced. Pure: no clock, no I/O. */
@@ -61,6 +63,7 @@ export function createJudge(options: JudgeOptions): Judge {
     bounds: gate.bounds,
     endedBlock: () => outcome.kind === 'block',
     allows: (weightPercent, riskBudget) => allowsBudget(budgetFor(weightPercent, riskBudget)),
+    standings: gate.standings,
     forecast: (weightPercent, riskBudget) => gate.forecast(budgetFor(weightPercent, riskBudget)),
   }
 }

@@ -1,35 +1,105 @@
+import { inWords } from './duration.ts'
+import { toRate } from './outlook.ts'
 import type { RolloutState } from './rollout-state.ts'
+import type { StoredRollout } from './rollout-store.ts'
 
-/** What changed between two states, as the audit and the log tell it; undefined where nothing was decided. */
-export function describeChange(
-  before: RolloutState,
-  after: RolloutState,
-): { action: string; reason: string; evidence?: unknown } | undefined {
-  const action = actionOf(before, after)
-  if (action === undefined) return undefined
-  const { lastDecision } = after
-  if (lastDecision === null) return { action, reason: after.message }
-  const { e, u, threshold, exposure } = lastDecision
-  return { action, reason: after.message, evidence: { e, u, threshold, exposure } }
+type Explained = Pick<StoredRollout, 'name' | 'state' | 'file'>
+
+/** What a rollout waits for and what it takes, a sentence each, the most important first. */
+export function explainRollout(rollout: Explained, now: number): readonly string[] {
+  const { state } = rollout
+  switch (state.phase) {
+    case 'Progressing':
+    case 'Paused':
+      return [...whatItWaitsFor(rollout), ...wayAhead(rollout, now), ...harm(state), ...warnings(state)]
+    case 'Pending':
+      return [
+        state.message,
+        'the candidate gets no traffic until exactly this version answers',
+        ...warnings(state),
+      ]
+    case 'Promoting':
+      return [`${state.message}: waiting until every gateway worker has exchanged the versions`]
+    case 'RollingBack':
+      return [
+        `${state.message}: waiting until every gateway worker has taken the traffic off the candidate`,
+        ...harm(state),
+      ]
+    default:
+      return [`${state.phase}: ${state.message}`, ...harm(state)]
+  }
 }
 
-function actionOf(before: RolloutState, after: RolloutState): string | undefined {
-  if (before.phase !== after.phase) return PHASE_ACTIONS[after.phase]
-  if (before.weightBp !== after.weightBp) return 'set-weight'
-  if (before.mirrorPercent !== after.mirrorPercent) return 'set-mirror'
-  if (before.cause !== after.cause) return 'pause'
-  return undefined
+function whatItWaitsFor(rollout: Explained): readonly string[] {
+  const { state } = rollout
+  const evidence = evidenceStillNeeded(state)
+  if (state.phase === 'Paused') return [`${state.message}${remedy(rollout)}`, ...evidence]
+  const isJudgesWord = state.message === state.lastDecision?.reason
+  if (isJudgesWord && evidence.length > 0) return [...evidence, `at the last look: ${state.message}`]
+  return [`at ${state.weightBp / 100} %: ${state.message}`, ...evidence]
 }
 
-const PHASE_ACTIONS: Readonly<Record<RolloutState['phase'], string>> = {
-  Pending: 'start',
-  Progressing: 'progress',
-  Paused: 'pause',
-  Promoting: 'promote',
-  Promoted: 'promoted',
-  RollingBack: 'withdraw',
-  RolledBack: 'rolled-back',
-  Aborted: 'aborted',
-  Superseded: 'superseded',
-  Failed: 'failed',
+/** "holding at 10 %: 412 of about 668 candidate requests needed to rule out 1 percentage point; at 20 rps that is 2 min 10 s" */
+function evidenceStillNeeded({ weightBp, outlook, lastDecision }: RolloutState): readonly string[] {
+  const next = outlook?.next
+  if (!next || lastDecision === null) return []
+  const excess = `rule out ${inPoints(next.excess)} of excess`
+  const rate = `at ${toRate(outlook.requestsPerSecond)} rps`
+  const weight = `${next.weightPercent} %`
+  const holding = `holding at ${weightBp / 100} %`
+  if (next.candidateRequests === null || next.seconds === null)
+    return [`${holding}: no number of requests can ${excess}, for ${weight}, ${rate}`]
+  const soFar = lastDecision.exposure.candidate
+  if (next.candidateRequests === 0)
+    return [`the ${soFar} candidate requests so far ${excess}, enough for ${weight}`]
+  const needed = `${soFar} of about ${soFar + next.candidateRequests} candidate requests needed to ${excess}`
+  return [`${holding}: ${needed}, for ${weight}; ${rate} that is ${inWords(next.seconds)}`]
+}
+
+function remedy({ name, state: { cause } }: Explained): string {
+  switch (cause) {
+    case 'approval':
+      return `: weir rollout approve ${name} goes on, weir rollout reject ${name} withdraws`
+    case 'operator':
+    case 'manual-change':
+    case 'deadline':
+      return ` (weir rollout resume ${name}, or abort)`
+    default:
+      return ''
+  }
+}
+
+function wayAhead(
+  { state: { startedAt, outlook }, file: { spec } }: Explained,
+  now: number,
+): readonly string[] {
+  const { after, do: end } = spec.onDeadline
+  const left = startedAt + after - now
+  const deadline =
+    left > 0
+      ? `the deadline is in ${inWords(left / 1000)}, then it is ${end === 'pause' ? 'paused' : 'rolled back'}`
+      : 'its deadline is over'
+  if (outlook === null) return [`how long it takes is not known without traffic; ${deadline}`]
+  const goal = outlook.needsPerson ? 'somebody is asked' : 'it is promoted'
+  if (outlook.seconds === null) return [`at this traffic it never comes so far that ${goal}; ${deadline}`]
+  return [
+    `about ${inWords(outlook.seconds)} until ${goal}, if the candidate is as good as stable; ${deadline}`,
+  ]
+}
+
+function harm({ lastDecision }: RolloutState): readonly string[] {
+  if (lastDecision === null) return []
+  const { e, threshold, exposure } = lastDecision
+  const value = e >= 1e6 ? e.toExponential(1) : String(Number(e.toPrecision(3)))
+  const judged = `${exposure.candidate} candidate and ${exposure.stable} stable requests`
+  return [`evidence of harm is ${value} of the ${threshold} that withdraw it, on ${judged}`]
+}
+
+function warnings({ warnings }: RolloutState): readonly string[] {
+  return warnings.map(({ name, message }) => `warning (${name}): ${message}`)
+}
+
+function inPoints(fraction: number): string {
+  const points = Number((fraction * 100).toPrecision(3))
+  return `${points} percentage point${points === 1 ? '' : 's'}`
 }

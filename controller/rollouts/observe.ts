@@ -17,6 +17,7 @@ export interface Seen {
   readonly policy: { readonly policy: PolicyView; readonly version: number } | null
   readonly status: RouteStatus | null
   readonly candidate: DeploymentStatus
+  /** Of a rollout that is not yet judged too: it says how much traffic there is. */
   readonly look: Look | null
 }
 
@@ -27,8 +28,6 @@ interface ObserverOptions {
   readonly clock: Clock
   readonly log: Log
 }
-
-export type Observer = ReturnType<typeof createObserver>
 
 /** Asks everybody what a rollout's next decision depends on. Never throws for a peer that is slow, gone or lying. */
 export function createObserver({ gateway, evidence, runtime, clock, log }: ObserverOptions) {
@@ -59,7 +58,9 @@ export function createObserver({ gateway, evidence, runtime, clock, log }: Obser
     const [status, candidate, look] = await Promise.all([
       judged ? orNull('the endpoints cannot be asked for', name, gateway.status(route)) : null,
       state.phase === 'Pending' ? runtime.status(state.deployment.id) : NOT_ASKED,
-      policy !== null && judged && lookIsDue ? takeLook(rollout, policy.policy) : null,
+      policy !== null && (judged || state.phase === 'Pending') && lookIsDue
+        ? takeLook(rollout, policy.policy)
+        : null,
     ])
     return { now, policy, status, candidate, look }
   }

@@ -1,19 +1,16 @@
-import type { GatewayClient, RouteStatus } from '../../client/gateway.ts'
-import type { Decision } from '../../contract/history.ts'
-import { weightsBp } from '../../contract/policy.ts'
+import type { GatewayClient } from '../../client/gateway.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
 import { describeProblem } from '../../lib/problem.ts'
 import type { Audit } from '../audit.ts'
 import type { Evidence } from '../evidence/evidence.ts'
-import { ruleOnEjection, type EjectionFacts } from '../judge/ejection.ts'
-import { createJudge, judgeOptions, type Judge } from '../judge/judge.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import type { Store } from '../store.ts'
-import { describeChange } from './explain.ts'
+import { createAssessor, type Assessor } from './assessor.ts'
+import { releaseCapacity } from './capacity.ts'
+import { describeChanges } from './changes.ts'
 import { createObserver, type Seen } from './observe.ts'
-import { nextState, type Observation } from './rollout-machine.ts'
 import { isJudged, isOver, type RolloutState } from './rollout-state.ts'
 import type { RolloutStore, StoredRollout } from './rollout-store.ts'
 import { saysAll, wantedPolicy } from './wanted-policy.ts'
@@ -33,8 +30,6 @@ export interface ReconcilerOptions {
 const SHORT_TICK_MS = 200
 /** An ejection by the gateway, or somebody else's policy, is noticed within this time however far apart the looks are. */
 const LONGEST_TICK_MS = 1000
-/** Requests that were on their way to a version when its traffic was taken away have this long to finish. */
-const DRAIN_MS = 15_000
 
 /**
  * Carries rollouts forward: observe → decide → persist → apply. What is applied follows from the persisted state alone, so a
@@ -43,41 +38,27 @@ const DRAIN_MS = 15_000
 export function createReconciler(options: ReconcilerOptions) {
   const { store, rollouts, audit, gateway, runtime, registry, clock, log } = options
   const observe = createObserver(options)
-  const judges = new Map<string, Judge>()
+  const assessors = new Map<string, Assessor>()
   const lastLookAt = new Map<string, number>()
   const wakers = new Map<string, AbortController>()
   const nudged = new Set<string>()
 
-  function judgeOf({ name, file, state }: StoredRollout): Judge {
-    const known = judges.get(name)
-    if (known) return known
-    const judge = createJudge(judgeOptions(file.spec, { settleSeconds: state.settleSeconds }))
-    for (const look of rollouts.looks(name)) judge.step(look)
-    judges.set(name, judge)
-    return judge
+  function assessorOf(rollout: StoredRollout): Assessor {
+    const { name } = rollout
+    const assessor = assessors.get(name) ?? createAssessor(rollout, rollouts.looks(name))
+    assessors.set(name, assessor)
+    return assessor
   }
 
   /** Reads the state anew: an operator's verb may have come in while we observed, and must not be overwritten. */
   function decideAndPersist(name: string, seen: Seen): StoredRollout | undefined {
     const rollout = rollouts.get(name)
     if (!rollout || isOver(rollout.state)) return rollout
-    const judge = judgeOf(rollout)
-    const decision = seen.look === null ? null : judge.step(seen.look)
-    const observation: Observation = {
-      now: seen.now,
-      policyVersion: seen.policy?.version ?? null,
-      policyAsWanted: seen.policy !== null && saysAll(seen.policy.policy, wantedPolicy(rollout.state)),
-      policyWeightBp: seen.policy === null ? null : (weightsBp(seen.policy.policy)['candidate'] ?? null),
-      candidate: seen.candidate,
-      ejection: ruleOnEjection(ejectionFacts(seen.status, decision ?? rollout.state.lastDecision)),
-      decision,
-      allows: decision === null ? () => false : judge.allows,
-    }
-    const state = nextState(rollout.state, observation, rollout.file.spec)
+    const state = assessorOf(rollout)(rollout.state, seen)
     store.transaction(() => {
-      if (seen.look !== null) rollouts.appendLook(name, seen.look)
+      if (seen.look !== null && isJudged(rollout.state)) rollouts.appendLook(name, seen.look)
       persist(rollout, state)
-      if (isOver(state)) releaseCapacity(state)
+      if (isOver(state)) releaseCapacity(runtime, state)
     })
     return rollouts.get(name)
   }
@@ -85,13 +66,15 @@ export function createReconciler(options: ReconcilerOptions) {
   function persist({ name, state: before }: StoredRollout, after: RolloutState): void {
     if (JSON.stringify(before) === JSON.stringify(after)) return
     rollouts.save(name, after)
-    const change = describeChange(before, after)
-    if (!change) return
-    audit.append({ at: new Date(clock.now()).toISOString(), actor: 'controller', subject: name, ...change })
-    log.info(
-      { rollout: name, phase: after.phase, weight: after.weightBp / 100, cause: after.cause },
-      after.message,
-    )
+    const at = new Date(clock.now()).toISOString()
+    const { phase, cause } = after
+    for (const change of describeChanges(before, after)) {
+      audit.append({ at, actor: 'controller', subject: name, ...change })
+      log.info(
+        { rollout: name, action: change.action, phase, weight: after.weightBp / 100, cause },
+        change.reason,
+      )
+    }
   }
 
   async function apply({ name, route, state, file }: StoredRollout): Promise<void> {
@@ -154,13 +137,13 @@ export function createReconciler(options: ReconcilerOptions) {
     while (!signal.aborted) {
       const rollout = await tick(name).catch((error: unknown) => {
         log.warn({ rollout: name, reason: describeProblem(error), err: error }, 'a look failed, trying again')
-        judges.delete(name) // it may have seen a look that was not stored; the next one replays what was
+        assessors.delete(name) // it may have seen a look that was not stored; the next one replays what was
         return rollouts.get(name)
       })
       if (!rollout || isOver(rollout.state)) break
       await pauseUntilNextTick(rollout, signal)
     }
-    for (const map of [judges, lastLookAt, wakers]) map.delete(name)
+    for (const map of [assessors, lastLookAt, wakers]) map.delete(name)
   }
 
   async function pauseUntilNextTick(
@@ -179,18 +162,6 @@ export function createReconciler(options: ReconcilerOptions) {
       wake.signal,
     )
     signal.removeEventListener('abort', stop)
-  }
-
-  /** Capacity goes after traffic: what no variant points to any more is stopped once its last requests had time to finish. */
-  function releaseCapacity(state: RolloutState): void {
-    const { stable, candidate } = wantedPolicy(state).variants
-    const kept = new Set([...stable.endpoints, ...candidate.endpoints])
-    const involved = [...state.previousCandidateEndpoints, ...state.candidate.endpoints].filter(
-      endpoint => !kept.has(endpoint),
-    )
-    const ids = new Set(involved.map(endpoint => runtime.at(endpoint)?.id).filter(id => id !== undefined))
-    if (state.deployment.own && state.phase !== 'Promoted') ids.add(state.deployment.id)
-    for (const id of ids) runtime.stop(id, DRAIN_MS)
   }
 
   return {
@@ -212,21 +183,5 @@ export function createReconciler(options: ReconcilerOptions) {
     },
     /** One look, for tests that decide when. */
     tick,
-  }
-}
-
-export type Reconciler = ReturnType<typeof createReconciler>
-
-/** All of the candidate's endpoints are out, or on trial after having been out. */
-function ejectionFacts(status: RouteStatus | null, decision: Decision | null): EjectionFacts {
-  const of = (variant: string) => status?.endpoints.filter(endpoint => endpoint.variant === variant) ?? []
-  const candidate = of('candidate')
-  return {
-    candidateEjected:
-      candidate.length > 0 && candidate.every(({ state }) => state === 'out' || state === 'trial'),
-    stableHealthy: of('stable').some(({ state }) => state === 'up'),
-    failedTrials: Math.min(...candidate.map(({ failedTrials }) => failedTrials)),
-    e: decision?.e ?? 1,
-    threshold: decision?.threshold ?? Infinity,
   }
 }

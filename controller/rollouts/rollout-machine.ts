@@ -169,9 +169,10 @@ function waitInPause(
     )
   }
   const enough =
-    spec.analysis.advance === 'time'
+    state.weightBp === 0 || // without traffic there is no evidence to wait for
+    (spec.analysis.advance === 'time'
       ? judgedRequests(state) - state.requestsBeforeStep >= spec.analysis.minRequests
-      : seen.allows(view.nextWeightPercent, view.riskBudget)
+      : seen.allows(view.nextWeightPercent, view.riskBudget))
   if (!enough)
     return pausedFor(
       state,

@@ -45,7 +45,48 @@ export interface RolloutState {
   /** When the decision to withdraw was taken and when every gateway worker had applied it; ms since the epoch. */
   readonly withdrawnAt: number | null
   readonly lastDecision: Decision | null
+  /** What is still to come, at the traffic of late; null while that is not known. */
+  readonly outlook: Outlook | null
+  /** The time that the whole was expected to take when that could first be said; null until then. */
+  readonly expectation: Expectation | null
+  readonly warnings: readonly Warning[]
 }
+
+export interface Outlook {
+  /** To the route, all variants together. */
+  readonly requestsPerSecond: number
+  /** What the present weight waits for; null where no evidence is waited for. */
+  readonly next: NextWeight | null
+  /** Until the last step is done, or the next one that waits for a person; null: never at this traffic. */
+  readonly seconds: number | null
+  /** A step that waits for a person comes before the end. */
+  readonly needsPerson: boolean
+}
+
+export interface NextWeight {
+  readonly weightPercent: number
+  /** The excess to be ruled out before, a fraction. */
+  readonly excess: number
+  /** How many more it takes; null: it cannot be shown at this traffic. */
+  readonly candidateRequests: number | null
+  readonly seconds: number | null
+}
+
+export interface Expectation {
+  readonly seconds: number | null
+  readonly requestsPerSecond: number
+  /** Milliseconds since the epoch. */
+  readonly at: number
+}
+
+/** Something that an operator should know at once, although the rollout goes on. */
+export interface Warning {
+  readonly name: 'budget-out-of-reach'
+  readonly message: string
+}
+
+/** What states lack that an earlier Weir wrote. */
+export const LATER_FIELDS = { outlook: null, expectation: null, warnings: [] } as const
 
 export function isOver(state: RolloutState): boolean {
   return TERMINAL_PHASES.has(state.phase)

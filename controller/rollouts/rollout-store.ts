@@ -1,7 +1,7 @@
 import { look as lookSchema, type Look } from '../../contract/history.ts'
 import { rolloutFile, type RolloutFile } from '../../contract/rollout.ts'
 import type { Store } from '../store.ts'
-import { isOver, type RolloutState } from './rollout-state.ts'
+import { isOver, LATER_FIELDS, type RolloutState } from './rollout-state.ts'
 
 export interface StoredRollout {
   readonly name: string
@@ -70,7 +70,7 @@ function toRollout(row: Record<string, unknown>): StoredRollout {
     route: String(row['route']),
     source,
     file: rolloutFile.parse(source),
-    state: JSON.parse(String(row['state'])) as RolloutState,
+    state: { ...LATER_FIELDS, ...(JSON.parse(String(row['state'])) as RolloutState) },
     version: Number(row['version']),
   }
 }

@@ -1,5 +1,6 @@
 import type { Decision } from '../../contract/history.ts'
 import type { Phase } from '../../contract/rollout.ts'
+import type { Outlook, Warning } from './rollout-state.ts'
 import type { StoredRollout } from './rollout-store.ts'
 
 /** A rollout as the API shows it. Times are ISO 8601 (UTC), weights percent. */
@@ -18,6 +19,11 @@ export interface RolloutView {
   }
   readonly drill: unknown
   readonly decision: Decision | null
+  /** What is still to come at the traffic of late; null while that is not known. Seconds are null where it never comes. */
+  readonly outlook: Outlook | null
+  /** How long it was expected to take when that could first be said. */
+  readonly expectation: { readonly seconds: number | null; readonly requestsPerSecond: number } | null
+  readonly warnings: readonly Warning[]
   readonly startedAt: string
   readonly endedAt: string | null
   /** Milliseconds from the decision to withdraw until every gateway worker had applied it; null when not withdrawn. */
@@ -47,6 +53,12 @@ export function rolloutView({ name, route, file, state, version }: StoredRollout
     },
     drill: file.spec.drill ?? null,
     decision: state.lastDecision,
+    outlook: state.outlook,
+    expectation: state.expectation && {
+      seconds: state.expectation.seconds,
+      requestsPerSecond: state.expectation.requestsPerSecond,
+    },
+    warnings: state.warnings,
     startedAt: new Date(state.startedAt).toISOString(),
     endedAt: state.endedAt === null ? null : new Date(state.endedAt).toISOString(),
     withdrawMs:

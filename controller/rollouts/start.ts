@@ -5,7 +5,7 @@ import { rolloutFile, type RolloutFile } from '../../contract/rollout.ts'
 import { describeIssues } from '../../lib/parse.ts'
 import type { ModelVersion, Registry } from '../registry/registry.ts'
 import type { Runtime } from '../runtime/runtime.ts'
-import type { Placement, RolloutState } from './rollout-state.ts'
+import { LATER_FIELDS, type Placement, type RolloutState } from './rollout-state.ts'
 
 interface StartOptions {
   readonly gateway: GatewayClient
@@ -64,6 +64,7 @@ export async function firstState(
     endedAt: null,
     withdrawnAt: null,
     lastDecision: null,
+    ...LATER_FIELDS,
   }
 }
 

@@ -23,8 +23,11 @@ type AnyStepView =
     }
 export type StepView<Kind extends AnyStepView['kind']> = Extract<AnyStepView, { kind: Kind }>
 
+/** How far a rollout has come. */
+export type Place = Pick<RolloutState, 'step' | 'weightBp'>
+
 /** What the step at which a rollout stands asks for. */
-export function currentStep(state: RolloutState, spec: RolloutSpec): AnyStepView {
+export function currentStep(state: Place, spec: RolloutSpec): AnyStepView {
   const { steps } = spec.strategy.canary
   const step = steps[state.step]
   if (step === undefined) return { kind: 'done' }

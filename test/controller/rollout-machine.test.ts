@@ -134,6 +134,13 @@ t.test('a pause step waits for its time and for the evidence of the next weight'
   t.ok(asked.includes(25))
 })
 
+t.test('a pause before the first weight waits for its time alone: evidence would need traffic', async t => {
+  const steps = specOf([{ mirror: { percent: 50 } }, { pause: { duration: '5m' } }, { setWeight: 10 }])
+  const before: RolloutState = { ...progressing(), step: 1, stepSince: 0, mirrorPercent: 50 }
+  t.match(nextState(before, seen({ now: 299_000 }), steps), { phase: 'Paused', step: 1 })
+  t.match(nextState(before, seen({ now: 301_000 }), steps), { phase: 'Progressing', weightBp: 1000 })
+})
+
 t.test('a pause by the clock alone needs the least number of candidate requests', async t => {
   const steps = specOf([{ setWeight: 10 }, { pause: { duration: '1m' } }], {
     advance: 'time',
@@ -275,5 +282,8 @@ function state(): RolloutState {
     endedAt: null,
     withdrawnAt: null,
     lastDecision: null,
+    outlook: null,
+    expectation: null,
+    warnings: [],
   }
 }

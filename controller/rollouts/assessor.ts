@@ -1,0 +1,56 @@
+import type { RouteStatus } from '../../client/gateway.ts'
+import type { Decision, Look } from '../../contract/history.ts'
+import { weightsBp } from '../../contract/policy.ts'
+import { createTrafficMeter } from '../evidence/traffic.ts'
+import { ruleOnEjection, type EjectionFacts } from '../judge/ejection.ts'
+import { createJudge, judgeOptions } from '../judge/judge.ts'
+import type { Seen } from './observe.ts'
+import { withOutlook } from './outlook.ts'
+import { nextState } from './rollout-machine.ts'
+import { isJudged, type RolloutState } from './rollout-state.ts'
+import type { StoredRollout } from './rollout-store.ts'
+import { saysAll, wantedPolicy } from './wanted-policy.ts'
+
+export type Assessor = ReturnType<typeof createAssessor>
+
+/** Makes of what was seen of one rollout its next state. Beyond the state it remembers the looks: `past` brings it up to date. */
+export function createAssessor({ file, state }: StoredRollout, past: readonly Look[]) {
+  const judge = createJudge(judgeOptions(file.spec, { settleSeconds: state.settleSeconds }))
+  const traffic = createTrafficMeter()
+  for (const look of past) judge.step(look)
+
+  return (current: RolloutState, seen: Seen): RolloutState => {
+    if (seen.look !== null) traffic.step(seen.look)
+    const decision = seen.look !== null && isJudged(current) ? judge.step(seen.look) : null
+    const next = nextState(
+      current,
+      {
+        now: seen.now,
+        policyVersion: seen.policy?.version ?? null,
+        policyAsWanted: seen.policy !== null && saysAll(seen.policy.policy, wantedPolicy(current)),
+        policyWeightBp: seen.policy === null ? null : (weightsBp(seen.policy.policy)['candidate'] ?? null),
+        candidate: seen.candidate,
+        ejection: ruleOnEjection(ejectionFacts(seen.status, decision ?? current.lastDecision)),
+        decision,
+        allows: decision === null ? () => false : judge.allows,
+      },
+      file.spec,
+    )
+    if (seen.look === null || !(isJudged(next) || next.phase === 'Pending')) return next
+    return withOutlook(next, { now: seen.now, traffic: traffic.read(), judge }, file.spec)
+  }
+}
+
+/** All of the candidate's endpoints are out, or on trial after having been out. */
+function ejectionFacts(status: RouteStatus | null, decision: Decision | null): EjectionFacts {
+  const of = (variant: string) => status?.endpoints.filter(endpoint => endpoint.variant === variant) ?? []
+  const candidate = of('candidate')
+  return {
+    candidateEjected:
+      candidate.length > 0 && candidate.every(({ state }) => state === 'out' || state === 'trial'),
+    stableHealthy: of('stable').some(({ state }) => state === 'up'),
+    failedTrials: Math.min(...candidate.map(({ failedTrials }) => failedTrials)),
+    e: decision?.e ?? 1,
+    threshold: decision?.threshold ?? Infinity,
+  }
+}

@@ -1,0 +1,60 @@
+import { toRate } from './outlook.ts'
+import { inWords } from './duration.ts'
+import type { Expectation, RolloutState } from './rollout-state.ts'
+
+export interface Change {
+  readonly action: string
+  readonly reason: string
+  readonly evidence?: unknown
+}
+
+/** What was decided or became known between two states, as the audit and the log tell it. */
+export function describeChanges(before: RolloutState, after: RolloutState): readonly Change[] {
+  const warned = new Set(before.warnings.map(({ name }) => name))
+  return [
+    ...decided(before, after),
+    ...(before.expectation === null && after.expectation !== null ? [expected(after.expectation)] : []),
+    ...after.warnings
+      .filter(({ name }) => !warned.has(name))
+      .map(({ name, message }) => ({ action: 'warn', reason: `${name}: ${message}` })),
+  ]
+}
+
+function decided(before: RolloutState, after: RolloutState): readonly Change[] {
+  const action = actionOf(before, after)
+  if (action === undefined) return []
+  const { lastDecision } = after
+  if (lastDecision === null) return [{ action, reason: after.message }]
+  const { e, u, threshold, exposure } = lastDecision
+  return [{ action, reason: after.message, evidence: { e, u, threshold, exposure } }]
+}
+
+function expected({ seconds, requestsPerSecond }: Expectation): Change {
+  const rate = `at ${toRate(requestsPerSecond)} requests per second`
+  const reason =
+    seconds === null
+      ? `never done ${rate}, even if the candidate is as good as stable`
+      : `about ${inWords(seconds)} ${rate}, if the candidate is as good as stable`
+  return { action: 'expect', reason }
+}
+
+function actionOf(before: RolloutState, after: RolloutState): string | undefined {
+  if (before.phase !== after.phase) return PHASE_ACTIONS[after.phase]
+  if (before.weightBp !== after.weightBp) return 'set-weight'
+  if (before.mirrorPercent !== after.mirrorPercent) return 'set-mirror'
+  if (before.cause !== after.cause) return 'pause'
+  return undefined
+}
+
+const PHASE_ACTIONS: Readonly<Record<RolloutState['phase'], string>> = {
+  Pending: 'start',
+  Progressing: 'progress',
+  Paused: 'pause',
+  Promoting: 'promote',
+  Promoted: 'promoted',
+  RollingBack: 'withdraw',
+  RolledBack: 'rolled-back',
+  Aborted: 'aborted',
+  Superseded: 'superseded',
+  Failed: 'failed',
+}

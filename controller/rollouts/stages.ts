@@ -1,0 +1,61 @@
+import type { RolloutSpec } from '../../contract/rollout.ts'
+import type { Stage } from '../judge/climb.ts'
+import { budgetFor } from '../judge/ladder.ts'
+import { currentStep, type Place, type StepView } from './steps.ts'
+
+export interface WayAhead {
+  readonly stages: readonly Stage[]
+  /** It ends at a step that waits for a person, not at the last one. */
+  readonly needsPerson: boolean
+}
+
+/** Every weight at which a rollout will stay from here on, in the order in which its steps will be walked. */
+export function wayAhead(from: Place, spec: RolloutSpec): WayAhead {
+  const stages: Stage[] = []
+  let { step, weightBp } = from
+  for (;;) {
+    const view = currentStep({ step, weightBp }, spec)
+    switch (view.kind) {
+      case 'done':
+        return { stages, needsPerson: false }
+      case 'approval':
+        return { stages, needsPerson: true }
+      case 'pause':
+        if (view.durationMs === null) return { stages, needsPerson: true }
+        stages.push(pauseStage(view, weightBp, spec))
+        step += 1
+        break
+      case 'set-weight':
+        weightBp = view.weightBp
+        step += 1
+        break
+      case 'ramp':
+        if (weightBp > 0) stages.push(rampStage(view, weightBp, spec))
+        if (view.atEnd) step += 1
+        else weightBp = Math.round(view.nextWeightPercent * 100)
+        break
+      case 'mirror':
+        step += 1
+    }
+  }
+}
+
+function pauseStage(view: StepView<'pause'>, weightBp: number, spec: RolloutSpec): Stage {
+  const byTime = spec.analysis.advance === 'time'
+  return {
+    weightPercent: weightBp / 100,
+    excess: byTime || weightBp === 0 ? null : budgetFor(view.nextWeightPercent, view.riskBudget),
+    minSeconds: (view.durationMs ?? 0) / 1000,
+    minCandidateRequests: byTime && weightBp > 0 ? spec.analysis.minRequests : 0,
+  }
+}
+
+function rampStage(view: StepView<'ramp'>, weightBp: number, spec: RolloutSpec): Stage {
+  const byTime = spec.analysis.advance === 'time'
+  return {
+    weightPercent: weightBp / 100,
+    excess: byTime ? null : budgetFor(view.nextWeightPercent, view.riskBudget),
+    minSeconds: 0,
+    minCandidateRequests: byTime ? spec.analysis.minRequests : 0,
+  }
+}

@@ -1,0 +1,35 @@
+import t from 'tap'
+import { createTrafficMeter } from '../../controller/evidence/traffic.ts'
+
+const look = (t: number, stable: number | null, candidate = 0) => ({
+  t,
+  series: [
+    { id: 'gw-0', variant: 'stable', requests: stable, failures: 0 },
+    { id: 'gw-0', variant: 'candidate', requests: candidate, failures: 0 },
+  ],
+})
+
+t.test('the rate is that of all variants, told from five seconds on', async t => {
+  const meter = createTrafficMeter()
+  for (let second = 0; second < 5; second++) meter.step(look(second, 1000 + 18 * second, 2 * second))
+  t.equal(meter.read(), undefined)
+  meter.step(look(5, 1090, 10))
+  t.match(meter.read(), { requestsPerSecond: 20, stable: { requests: 90, failures: 0 } })
+})
+
+t.test('only the last minute counts', async t => {
+  const meter = createTrafficMeter()
+  for (let second = 0; second <= 100; second++) meter.step(look(second, 10 * second))
+  for (let second = 101; second <= 161; second++) meter.step(look(second, 1000 + 50 * (second - 100)))
+  t.match(meter.read(), { requestsPerSecond: 50 })
+})
+
+t.test('an outage of the metrics, a restart and a NaN are no traffic and no lack of it', async t => {
+  const meter = createTrafficMeter()
+  meter.step(look(0, 0))
+  meter.step({ t: 5, series: [] })
+  meter.step(look(10, 100))
+  meter.step(look(15, null, 0))
+  meter.step(look(20, 50))
+  t.match(meter.read(), { requestsPerSecond: 7.5 })
+})
