@@ -3,14 +3,13 @@ import { WeirError } from '../contract/errors.ts'
 import { describeIssues } from '../lib/parse.ts'
 import { decodeBase64 } from './base64.ts'
 import { parseJsonBody } from './json-body.ts'
-import { parseMultipart } from './multipart.ts'
 
 const jsonRequest = z.strictObject({ image: z.string() })
 
 /** The image's bytes out of a body in any of the three forms: a form with the field `file`, the image itself, or JSON. */
-export function imageOfRequest(contentType: string, body: Uint8Array): Uint8Array {
+export async function imageOfRequest(contentType: string, body: Uint8Array): Promise<Uint8Array> {
   const mediaType = (contentType.split(';')[0] ?? '').trim().toLowerCase()
-  if (mediaType === 'multipart/form-data') return nonEmpty(fileOfForm(body, contentType))
+  if (mediaType === 'multipart/form-data') return nonEmpty(await fileOfForm(body, contentType))
   if (mediaType === 'application/json') return nonEmpty(imageOfJson(body))
   if (mediaType === '' && body.byteLength === 0) throw missingFile()
   if (mediaType.startsWith('image/') || mediaType === 'application/octet-stream') return nonEmpty(body)
@@ -20,10 +19,21 @@ export function imageOfRequest(contentType: string, body: Uint8Array): Uint8Arra
   )
 }
 
-function fileOfForm(body: Uint8Array, contentType: string): Uint8Array {
-  const file = parseMultipart(body, contentType).find(part => part.name === 'file')
-  if (file === undefined) throw missingFile()
-  return file.content
+/** Node's own form parser (undici's, behind `Response`); it costs 0.2 to 0.4 ms a photo, a few percent of an inference. */
+async function fileOfForm(body: Uint8Array, contentType: string): Promise<Uint8Array> {
+  const form = await new Response(new Uint8Array(body), { headers: { 'content-type': contentType } })
+    .formData()
+    .catch((cause: unknown) => {
+      throw new WeirError('invalid_multipart', 'the form is cut short, has no usable boundary or is none', {
+        cause,
+      })
+    })
+  const file = form.get('file')
+  if (file === null) throw missingFile()
+  // a field without a file name is text to the form parser, and bytes that are no text are lost in it
+  if (typeof file === 'string')
+    throw new WeirError('missing_file', 'the field "file" needs a file name, as in curl -F file=@photo.jpg')
+  return new Uint8Array(await file.arrayBuffer())
 }
 
 function imageOfJson(body: Uint8Array): Uint8Array {

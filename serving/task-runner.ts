@@ -65,7 +65,7 @@ function createPreparation({ model, maxPixels, tokenize }: TaskRunnerOptions) {
       if (deadlineAt !== undefined && Date.now() > deadlineAt) {
         throw new WeirError('deadline_exceeded', 'the time that the client gave had passed')
       }
-      const request = readTask(task, model, tokenize)
+      const request = await readTask(task, model, tokenize)
       const { rows, photos } = await rowsOf(request)
       return { kind: 'prepared', request, rows, photos, decodeMs: performance.now() - begun }
     } catch (error) {
@@ -87,7 +87,11 @@ function createPreparation({ model, maxPixels, tokenize }: TaskRunnerOptions) {
   return prepare
 }
 
-function readTask(task: Task, model: ServedModel, tokenize: Tokenize | undefined): ModelRequest {
+async function readTask(
+  task: Task,
+  model: ServedModel,
+  tokenize: Tokenize | undefined,
+): Promise<ModelRequest> {
   const { preprocessing } = model
   switch (task.protocol) {
     case 'predict':

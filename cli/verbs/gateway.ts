@@ -1,15 +1,6 @@
 import type { Command } from 'commander'
 import { execProgram } from '../exec.ts'
-
-interface GatewayCommand {
-  readonly config: string
-  readonly port: string
-  readonly host: string
-  readonly operatorPort: string
-  readonly operatorHost: string
-  readonly workers?: string
-  readonly state?: string
-}
+import { passOn } from '../pass-on.ts'
 
 /** `weir gateway`: becomes the gateway's primary process. */
 export function addGateway(program: Command): void {
@@ -26,14 +17,5 @@ export function addGateway(program: Command): void {
     .option('--operator-host <address>', 'address of the operator API', '127.0.0.1')
     .option('--workers <n>', 'forwarding processes (default: cores less one, at least one)')
     .option('--state <dir>', 'state folder (default: WEIR_STATE, or .weir)')
-    .action(startGateway)
-}
-
-function startGateway(options: GatewayCommand): void {
-  const { config, port, host, operatorPort, operatorHost, workers, state } = options
-  const args = ['--config', config, '--port', port, '--host', host]
-  args.push('--operator-port', operatorPort, '--operator-host', operatorHost)
-  if (workers !== undefined) args.push('--workers', workers)
-  if (state !== undefined) args.push('--state', state)
-  execProgram('gateway/main.ts', args)
+    .action(options => execProgram('gateway/main.ts', passOn(options)))
 }

@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import { COMPILE_CACHE } from '../../lib/compile-cache.ts'
 import { leanMemory } from '../../lib/lean-memory.ts'
 import { execProgram } from '../exec.ts'
+import { passOn } from '../pass-on.ts'
 
 const OPTIONS: readonly (readonly [flags: string, description: string])[] = [
   ['--port <number>', 'where to listen (9101; 0: any free port)'],
@@ -29,11 +30,6 @@ export function addServe(program: Command): void {
   command.action((options: Readonly<Record<string, string>>) => {
     // both settings are read when a process starts, so it becomes another one
     const env = { ...COMPILE_CACHE, ...leanMemory(process.env['NODE_OPTIONS']) }
-    execProgram('serving/main.ts', Object.entries(options).flatMap(toArgument), env)
+    execProgram('serving/main.ts', passOn(options), env)
   })
-}
-
-/** maxBatch, "4" → --max-batch=4, one word, so that a value may begin with a hyphen. */
-function toArgument([name, value]: [string, string]): string[] {
-  return [`--${name.replaceAll(/[A-Z]/g, letter => `-${letter.toLowerCase()}`)}=${value}`]
 }

@@ -6,6 +6,8 @@ import { fileURLToPath } from 'node:url'
 import { createServingClient } from '../../client/serving.ts'
 import { WeirError } from '../../contract/errors.ts'
 import type { Clock } from '../../lib/clock.ts'
+import { COMPILE_CACHE } from '../../lib/compile-cache.ts'
+import { leanMemory } from '../../lib/lean-memory.ts'
 import type { Log } from '../../lib/log.ts'
 import { describeProblem } from '../../lib/problem.ts'
 import { freePort } from '../../lib/ports.ts'
@@ -53,8 +55,8 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime {
     if (options.ownerPid !== undefined) args.push('--owner-pid', String(options.ownerPid))
     const output = openSync(logFile(row.id), 'a')
     try {
-      // glibc's per-thread arenas would cost about 50 MB a process; a detached one lives on when the controller dies
-      const env = { ...process.env, MALLOC_ARENA_MAX: '2' }
+      // a detached process lives on when the controller dies
+      const env = { ...process.env, ...COMPILE_CACHE, ...leanMemory(process.env['NODE_OPTIONS']) }
       const child = spawn(process.execPath, [SERVING, ...args], {
         detached: true,
         stdio: ['ignore', output, output],

@@ -8,14 +8,18 @@ import type { NamedTensor } from '../tensor.ts'
 const TOP_K = 5
 
 /** POST /predict: one photo in, its label out. */
-export function readPredictRequest(contentType: string, body: Uint8Array, model: ServedModel): ModelRequest {
+export async function readPredictRequest(
+  contentType: string,
+  body: Uint8Array,
+  model: ServedModel,
+): Promise<ModelRequest> {
   if (model.preprocessing.kind !== 'image') {
     throw new WeirError(
       'bad_request',
       `${model.name} takes tensors; send them to /v2/models/${model.name}/infer`,
     )
   }
-  const image = imageOfRequest(contentType, body)
+  const image = await imageOfRequest(contentType, body)
   return {
     instances: { kind: 'images', images: [image] },
     answer: ([output]) => jsonAnswer(prediction(model, output)),
