@@ -8,6 +8,7 @@ import type { Clock } from '../lib/clock.ts'
 import { createHttpServer } from '../lib/http-server.ts'
 import type { Log } from '../lib/log.ts'
 import type { Audit } from './audit.ts'
+import type { ControllerMetrics } from './metrics.ts'
 import { createIdempotency } from './idempotency.ts'
 import type { Registry } from './registry/registry.ts'
 import { explainRollout } from './rollouts/explain.ts'
@@ -25,6 +26,7 @@ export interface ControllerAppOptions {
   readonly store: Store
   readonly clock: Clock
   readonly log: Log
+  readonly metrics: ControllerMetrics
 }
 
 const BODY_LIMIT_BYTES = 1024 * 1024
@@ -42,6 +44,9 @@ export async function createControllerApp(options: ControllerAppOptions): Promis
   addRollouts(app, options)
   addModels(app, options)
   addAudit(app, options)
+  app.get('/metrics', async (_, reply) =>
+    reply.type(options.metrics.contentType).send(await options.metrics.render()),
+  )
   app.get('/livez', async () => ({ status: 'ok' }))
   app.get('/readyz', async () => ({ status: 'ok' }))
   return app

@@ -10,6 +10,7 @@ import { createControllerApp } from './app.ts'
 import { createAudit } from './audit.ts'
 import { createGatewayScrape } from './evidence/gateway-scrape.ts'
 import { createPrometheus } from './evidence/prometheus.ts'
+import { createControllerMetrics } from './metrics.ts'
 import { createLocalRegistry } from './registry/local.ts'
 import { createReconciler } from './rollouts/reconcile.ts'
 import { createRolloutService } from './rollouts/rollout-service.ts'
@@ -61,7 +62,8 @@ async function main(): Promise<void> {
     log,
     ownerPid,
   })
-  const evidence = env.PROMETHEUS_URL
+  const metrics = createControllerMetrics(rollouts.latest)
+  const source = env.PROMETHEUS_URL
     ? createPrometheus({ baseUrl: env.PROMETHEUS_URL })
     : createGatewayScrape({ baseUrls: [values.gateway] })
   const reconciler = createReconciler({
@@ -69,7 +71,8 @@ async function main(): Promise<void> {
     rollouts,
     audit,
     gateway,
-    evidence,
+    evidence: metrics.watch(source),
+    metrics,
     runtime,
     registry,
     clock,
@@ -77,7 +80,7 @@ async function main(): Promise<void> {
   })
   const { nudge } = reconciler
   const service = createRolloutService({ store, rollouts, audit, gateway, registry, runtime, clock, nudge })
-  const app = await createControllerApp({ service, registry, runtime, audit, store, clock, log })
+  const app = await createControllerApp({ service, registry, runtime, audit, store, clock, log, metrics })
   await app.listen({ port: Number(values.port), host: values.host })
 
   const work = new AbortController()

@@ -14,4 +14,9 @@ export type EvidenceResult =
       /** What was left out and why, such as one replica of three that did not answer. */
       readonly warnings: readonly string[]
     }
-  | { readonly kind: 'no-data'; readonly reason: string }
+  | {
+      readonly kind: 'no-data'
+      readonly reason: string
+      /** The source could not be read; false: it was, and had nothing on this route. */
+      readonly failed: boolean
+    }

@@ -24,7 +24,8 @@ export function createGatewayScrape(options: GatewayScrapeOptions): Evidence {
       const series = scrapes.flatMap(scrape => (scrape.kind === 'series' ? scrape.series : []))
       const problems = scrapes.flatMap(scrape => (scrape.kind === 'failed' ? [scrape.reason] : []))
       if (series.length > 0) return { kind: 'look', look: { t, series }, warnings: problems }
-      return { kind: 'no-data', reason: problems.join('; ') || `no requests to route ${route} counted yet` }
+      const reason = problems.join('; ') || `no requests to route ${route} counted yet`
+      return { kind: 'no-data', reason, failed: problems.length > 0 }
     },
   }
 }

@@ -1,6 +1,6 @@
 import { systemClock, type Clock } from '../../lib/clock.ts'
 import type { Sample } from '../../lib/exposition.ts'
-import type { Evidence } from './evidence.ts'
+import type { Evidence, EvidenceResult } from './evidence.ts'
 import { queryInstant, type PrometheusServer, type TimedSample } from './prometheus-api.ts'
 import { DURATION_BUCKETS, REQUESTS, samplesToSeries } from './samples.ts'
 
@@ -21,18 +21,18 @@ export function createPrometheus(options: PrometheusOptions): Evidence {
       const t = clock.now() / 1000
       const selector = `{route=${JSON.stringify(route)},kind="split"}`
       const requests = await queryInstant(options, `${REQUESTS}${selector}`)
-      if (requests.kind === 'failed') return { kind: 'no-data', reason: requests.reason }
+      if (requests.kind === 'failed') return failed(requests.reason)
       const unknown = `Prometheus knows no requests to route ${route}`
       const [first] = requests.vector
-      if (!first) return { kind: 'no-data', reason: unknown }
+      if (!first) return { kind: 'no-data', reason: unknown, failed: false }
 
       // The first answer says what time it is at the server; the others are evaluated at that same time.
       const [readAt, buckets] = await Promise.all([
         queryInstant(options, `timestamp(${REQUESTS}${selector})`, first.time),
         queryInstant(options, `${DURATION_BUCKETS}{route=${JSON.stringify(route)}}`, first.time),
       ])
-      if (readAt.kind === 'failed') return { kind: 'no-data', reason: readAt.reason }
-      if (buckets.kind === 'failed') return { kind: 'no-data', reason: buckets.reason }
+      if (readAt.kind === 'failed') return failed(readAt.reason)
+      if (buckets.kind === 'failed') return failed(buckets.reason)
 
       const stale = staleInstances(readAt.vector, maxSampleAgeSeconds)
       const samples = [...requests.vector, ...buckets.vector].filter(
@@ -42,10 +42,16 @@ export function createPrometheus(options: PrometheusOptions): Evidence {
       const warnings = [...stale].map(
         instance => `${instance}: last scraped over ${maxSampleAgeSeconds} s ago`,
       )
-      if (series.length === 0) return { kind: 'no-data', reason: warnings.join('; ') || unknown }
+      if (series.length === 0) {
+        return { kind: 'no-data', reason: warnings.join('; ') || unknown, failed: warnings.length > 0 }
+      }
       return { kind: 'look', look: { t, series }, warnings: [...requests.warnings, ...warnings] }
     },
   }
+}
+
+function failed(reason: string): EvidenceResult {
+  return { kind: 'no-data', reason, failed: true }
 }
 
 function instanceOf(labels: Sample['labels']): string {

@@ -6,7 +6,7 @@ import { createGate, type Bounds, type Standings } from './gate.ts'
 import { budgetFor, ladderOf, rungAbove } from './ladder.ts'
 import type { JudgeOptions, JudgeTiming, LatencyObjective } from './options.ts'
 import { explain } from './reason.ts'
-import { createVerdict } from './verdict.ts'
+import { createVerdict, type HarmEvidence } from './verdict.ts'
 
 /** What the controller knows beside the counts. */
 interface LookContext {
@@ -17,6 +17,8 @@ interface LookContext {
 export interface Judge {
   /** Takes the next look and decides. Deterministic: replaying the looks of a rollout gives its decisions again. */
   step(look: Look, context?: LookContext): Decision
+  /** The e-value of each kind of harm by itself. */
+  evidence(): HarmEvidence
   /** Upper bounds on the candidate's excess per gating metric, fractions; 1 is unknown. */
   bounds(): Bounds
   /** The last look ended a block that counts. */
@@ -60,6 +62,7 @@ export function createJudge(options: JudgeOptions): Judge {
       }
       return decide(look, holds)
     },
+    evidence: verdict.parts,
     bounds: gate.bounds,
     endedBlock: () => outcome.kind === 'block',
     allows: (weightPercent, riskBudget) => allowsBudget(budgetFor(weightPercent, riskBudget)),

@@ -17,6 +17,8 @@ const SHARES: Readonly<Record<Cause, number>> = {
   absolute: 0.1,
 }
 
+export type HarmEvidence = Readonly<Record<Cause, number>>
+
 /** JSON has no infinity. */
 const MAX_E = 1e300
 
@@ -25,6 +27,8 @@ export interface Verdict {
   /** Why the candidate is withdrawn, null while it is not. It stays what it was at the first e at the threshold. */
   cause(): Cause | null
   figures(): Pick<Decision, 'e' | 'threshold' | 'exposure'>
+  /** The e-value of each kind of harm by itself, finite. */
+  parts(): HarmEvidence
   /** Latency bounds are too far apart for the tolerance to apply. */
   isCoarse(): boolean
 }
@@ -46,11 +50,12 @@ export function createVerdict(options: JudgeOptions): Verdict {
       parts.step(block)
       const weighted = parts.weighted()
       const logWhole = logSum(weighted.map(part => part.log))
-      e = Math.min(MAX_E, Math.exp(logWhole))
+      e = toE(logWhole)
       if (cause === null && logWhole >= Math.log(threshold)) cause = largest(weighted)
     },
     cause: () => cause,
     figures: () => ({ e, threshold, exposure }),
+    parts: parts.each,
     isCoarse: parts.isCoarse,
   }
 }
@@ -99,8 +104,18 @@ function createParts(options: JudgeOptions) {
     },
     weighted: (): readonly WeightedPart[] =>
       CAUSES.map(cause => ({ cause, log: Math.log(SHARES[cause]) + logOf(cause) })),
+    each: (): HarmEvidence => ({
+      failure: toE(logOf('failure')),
+      client_error: toE(logOf('client_error')),
+      latency: toE(logOf('latency')),
+      absolute: toE(logOf('absolute')),
+    }),
     isCoarse: latency.isCoarse,
   }
+}
+
+function toE(log: number): number {
+  return Math.min(MAX_E, Math.exp(log))
 }
 
 const CAUSES: readonly Cause[] = ['failure', 'client_error', 'latency', 'absolute']

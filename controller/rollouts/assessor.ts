@@ -3,13 +3,20 @@ import type { Decision, Look } from '../../contract/history.ts'
 import { weightsBp } from '../../contract/policy.ts'
 import { createTrafficMeter } from '../evidence/traffic.ts'
 import { ruleOnEjection, type EjectionFacts } from '../judge/ejection.ts'
+import type { Bounds } from '../judge/gate.ts'
 import { createJudge, judgeOptions } from '../judge/judge.ts'
+import type { HarmEvidence } from '../judge/verdict.ts'
 import type { Seen } from './observe.ts'
 import { withOutlook } from './outlook.ts'
 import { nextState } from './rollout-machine.ts'
 import { isJudged, type RolloutState } from './rollout-state.ts'
 import type { StoredRollout } from './rollout-store.ts'
 import { saysAll, wantedPolicy } from './wanted-policy.ts'
+
+export interface Figures {
+  readonly evidence: HarmEvidence
+  readonly bounds: Bounds
+}
 
 export type Assessor = ReturnType<typeof createAssessor>
 
@@ -19,7 +26,7 @@ export function createAssessor({ file, state }: StoredRollout, past: readonly Lo
   const traffic = createTrafficMeter()
   for (const look of past) judge.step(look)
 
-  return (current: RolloutState, seen: Seen): RolloutState => {
+  function assess(current: RolloutState, seen: Seen): RolloutState {
     if (seen.look !== null) traffic.step(seen.look)
     const decision = seen.look !== null && isJudged(current) ? judge.step(seen.look) : null
     const next = nextState(
@@ -38,6 +45,12 @@ export function createAssessor({ file, state }: StoredRollout, past: readonly Lo
     )
     if (seen.look === null || !(isJudged(next) || next.phase === 'Pending')) return next
     return withOutlook(next, { now: seen.now, traffic: traffic.read(), judge }, file.spec)
+  }
+
+  return {
+    assess,
+    /** What the judge knows after the last look, metric by metric. */
+    figures: (): Figures => ({ evidence: judge.evidence(), bounds: judge.bounds() }),
   }
 }
 

@@ -3,6 +3,7 @@ import type { Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
 import { describeProblem } from '../../lib/problem.ts'
 import type { Audit } from '../audit.ts'
+import type { ControllerMetrics } from '../metrics.ts'
 import type { Evidence } from '../evidence/evidence.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { Runtime } from '../runtime/runtime.ts'
@@ -25,6 +26,7 @@ export interface ReconcilerOptions {
   readonly registry: Registry
   readonly clock: Clock
   readonly log: Log
+  readonly metrics: ControllerMetrics
 }
 
 const SHORT_TICK_MS = 200
@@ -36,7 +38,7 @@ const LONGEST_TICK_MS = 1000
  * controller that dies between any two of these goes on from the store: nothing happens twice, nothing is forgotten.
  */
 export function createReconciler(options: ReconcilerOptions) {
-  const { store, rollouts, audit, gateway, runtime, registry, clock, log } = options
+  const { store, rollouts, audit, gateway, runtime, registry, clock, log, metrics } = options
   const observe = createObserver(options)
   const assessors = new Map<string, Assessor>()
   const lastLookAt = new Map<string, number>()
@@ -54,7 +56,10 @@ export function createReconciler(options: ReconcilerOptions) {
   function decideAndPersist(name: string, seen: Seen): StoredRollout | undefined {
     const rollout = rollouts.get(name)
     if (!rollout || isOver(rollout.state)) return rollout
-    const state = assessorOf(rollout)(rollout.state, seen)
+    const assessor = assessorOf(rollout)
+    const state = assessor.assess(rollout.state, seen)
+    if (seen.look !== null && isJudged(rollout.state) && state.lastDecision !== null)
+      metrics.judged(rollout, state.lastDecision, assessor.figures())
     store.transaction(() => {
       if (seen.look !== null && isJudged(rollout.state)) rollouts.appendLook(name, seen.look)
       persist(rollout, state)
@@ -126,16 +131,19 @@ export function createReconciler(options: ReconcilerOptions) {
     const lookIsDue =
       clock.now() - (lastLookAt.get(name) ?? 0) >= before.file.spec.analysis.interval - SHORT_TICK_MS / 2
     if (lookIsDue) lastLookAt.set(name, clock.now())
+    const loopEnds = metrics.timeLoop()
     const seen = await observe(before, lookIsDue)
     const decided = decideAndPersist(name, seen)
     if (!decided || isOver(decided.state)) return decided
     await apply(decided)
+    loopEnds()
     return rollouts.get(name)
   }
 
   async function carry(name: string, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       const rollout = await tick(name).catch((error: unknown) => {
+        metrics.loopFailed()
         log.warn({ rollout: name, reason: describeProblem(error), err: error }, 'a look failed, trying again')
         assessors.delete(name) // it may have seen a look that was not stored; the next one replays what was
         return rollouts.get(name)

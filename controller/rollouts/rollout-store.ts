@@ -20,6 +20,8 @@ export interface RolloutStore {
   /** Newest first. */
   list(): StoredRollout[]
   active(): StoredRollout[]
+  /** The newest of each route, which is the one under way where there is one. */
+  latest(): StoredRollout[]
   /** `source` is the file as written, which is parsed again on every read. Throws when the route has one under way. */
   create(rollout: { name: string; source: unknown; file: RolloutFile; state: RolloutState }): void
   save(name: string, state: RolloutState): void
@@ -32,6 +34,9 @@ export function createRolloutStore({ db }: Store): RolloutStore {
   const byName = db.prepare(`${columns} WHERE name = ?`)
   const all = db.prepare(`${columns} ORDER BY created_at DESC, rowid DESC LIMIT 1000`)
   const active = db.prepare(`${columns} WHERE active = 1 ORDER BY created_at`)
+  const latest = db.prepare(
+    `${columns} WHERE rowid IN (SELECT max(rowid) FROM rollouts GROUP BY route) ORDER BY route LIMIT 1000`,
+  )
   const insert = db.prepare(
     'INSERT INTO rollouts (name, route, file, state, active, version, created_at) VALUES (?, ?, ?, ?, ?, 1, ?)',
   )
@@ -47,6 +52,7 @@ export function createRolloutStore({ db }: Store): RolloutStore {
     },
     list: () => all.all().map(toRollout),
     active: () => active.all().map(toRollout),
+    latest: () => latest.all().map(toRollout),
     create({ name, source, file, state }) {
       insert.run(
         name,

@@ -8,6 +8,7 @@ import { createGatewayClient } from '../../client/gateway.ts'
 import { createControllerApp } from '../../controller/app.ts'
 import { createAudit } from '../../controller/audit.ts'
 import { createGatewayScrape } from '../../controller/evidence/gateway-scrape.ts'
+import { createControllerMetrics } from '../../controller/metrics.ts'
 import { createReconciler } from '../../controller/rollouts/reconcile.ts'
 import { createRolloutService } from '../../controller/rollouts/rollout-service.ts'
 import { createRolloutStore } from '../../controller/rollouts/rollout-store.ts'
@@ -51,11 +52,12 @@ export async function startControl(t: Test, world: World) {
   const audit = createAudit(store)
   const rollouts = createRolloutStore(store)
   const gateway = createGatewayClient({ baseUrl: small.url })
-  const evidence = createGatewayScrape({ baseUrls: [small.url], clock })
-  const shared = { store, rollouts, audit, gateway, registry, runtime, clock, log }
+  const metrics = createControllerMetrics(rollouts.latest)
+  const evidence = metrics.watch(createGatewayScrape({ baseUrls: [small.url], clock }))
+  const shared = { store, rollouts, audit, gateway, registry, runtime, clock, log, metrics }
   const reconciler = createReconciler({ ...shared, evidence })
   const service = createRolloutService({ ...shared, nudge: () => {} })
-  const app = await createControllerApp({ service, registry, runtime, audit, store, clock, log })
+  const app = await createControllerApp({ service, registry, runtime, audit, store, clock, log, metrics })
   const url = await app.listen({ port: 0, host: '127.0.0.1' })
   let open = true
   /** As a crash leaves it: nothing is finished, and the store can be opened by the next one. */
