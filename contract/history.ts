@@ -12,6 +12,9 @@ const series = z.strictObject({
   requests: counter,
   failures: counter,
   clientErrors: counter.optional(),
+  /** Given to the variant by weight or sticky key, and of these ended in any way: also given up by the client. */
+  assigned: counter.optional(),
+  completed: counter.optional(),
   /** Cumulative histogram of durations: [upper bound in seconds or "+Inf", requests at or below it]. */
   buckets: z.array(z.tuple([z.union([z.number(), z.literal('+Inf')]), counter])).optional(),
 })
@@ -22,6 +25,8 @@ export const look = z.strictObject({
   /** Hundredths of a percent per variant, as in force when the counters were read. */
   weights: z.record(z.string(), z.int().min(0).max(10_000)),
   series: z.array(series),
+  /** Users are pinned by a key, so that the shares of requests need not be those of the weights. */
+  sticky: z.boolean().optional(),
 })
 
 export const history = z.strictObject({

@@ -78,8 +78,12 @@ function countedSeries(look: Look, variant: string): readonly Series[] {
 }
 
 /** Whether a series says a number everywhere; a NaN anywhere makes it absent from its look. */
-export function isCounted({ requests, failures, clientErrors = 0, buckets = [] }: Series): boolean {
-  return [requests, failures, clientErrors].every(isCount) && buckets.every(([, count]) => isCount(count))
+export function isCounted(series: Series): boolean {
+  const { requests, failures, clientErrors = 0, assigned = 0, completed = 0, buckets = [] } = series
+  return (
+    [requests, failures, clientErrors, assigned, completed].every(isCount) &&
+    buckets.every(([, count]) => isCount(count))
+  )
 }
 
 function isCount(value: number | null): boolean {

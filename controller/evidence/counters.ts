@@ -13,25 +13,35 @@ export function createCounters(): (series: Series) => Tally | undefined {
   }
 }
 
-/** A series' counters side by side: requests, failures, client errors, then the buckets. */
+/** A series' counters side by side: requests, failures, client errors, assigned, completed, then the buckets. */
 interface Reading {
   readonly values: readonly number[]
   /** Of the buckets, in seconds, the last one Infinity; empty without a histogram. */
   readonly bounds: readonly number[]
   readonly countsClientErrors: boolean
+  readonly countsAssigned: boolean
 }
 
-function read({ requests, failures, clientErrors, buckets = [] }: Series): Reading {
+function read(series: Series): Reading {
+  const { requests, failures, clientErrors, assigned, completed, buckets = [] } = series
   return {
-    values: [requests ?? 0, failures ?? 0, clientErrors ?? 0, ...buckets.map(([, count]) => count ?? 0)],
+    values: [
+      ...[requests, failures, clientErrors, assigned, completed].map(count => count ?? 0),
+      ...buckets.map(([, count]) => count ?? 0),
+    ],
     bounds: buckets.map(([bound]) => (bound === '+Inf' ? Infinity : bound)),
     countsClientErrors: clientErrors !== undefined,
+    countsAssigned: assigned !== undefined && completed !== undefined,
   }
 }
 
 /** Readings of another layout (other bounds after an upgrade, say) cannot be subtracted. */
 function sameLayout(a: Reading, b: Reading): boolean {
-  return a.countsClientErrors === b.countsClientErrors && sameBounds(a.bounds, b.bounds)
+  return (
+    a.countsClientErrors === b.countsClientErrors &&
+    a.countsAssigned === b.countsAssigned &&
+    sameBounds(a.bounds, b.bounds)
+  )
 }
 
 /** One counter below its last value means that the process restarted, and with it all its counters. */
@@ -40,14 +50,15 @@ function increments(before: Reading, now: Reading): readonly number[] {
   return grown.some(increment => increment < 0) ? now.values : grown
 }
 
-const HEAD = 3
+const HEAD = 5
 
 function toTally(reading: Reading, values: readonly number[]): Tally {
-  const [requests = 0, failures = 0, clientErrors = 0] = values
+  const [requests = 0, failures = 0, clientErrors = 0, assigned = 0, completed = 0] = values
   return {
     requests,
     failures,
     clientErrors: reading.countsClientErrors ? clientErrors : undefined,
+    flow: reading.countsAssigned ? { assigned, completed } : undefined,
     durations: toHistogram(reading.bounds, values.slice(HEAD)),
   }
 }

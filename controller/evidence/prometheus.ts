@@ -2,7 +2,7 @@ import { systemClock, type Clock } from '../../lib/clock.ts'
 import type { Sample } from '../../lib/exposition.ts'
 import type { Evidence, EvidenceResult } from './evidence.ts'
 import { queryInstant, type PrometheusServer, type TimedSample } from './prometheus-api.ts'
-import { DURATION_BUCKETS, REQUESTS, samplesToSeries } from './samples.ts'
+import { ASSIGNED, DURATION_BUCKETS, REQUESTS, samplesToSeries } from './samples.ts'
 
 export interface PrometheusOptions extends PrometheusServer {
   readonly clock?: Clock
@@ -27,15 +27,18 @@ export function createPrometheus(options: PrometheusOptions): Evidence {
       if (!first) return { kind: 'no-data', reason: unknown, failed: false }
 
       // The first answer says what time it is at the server; the others are evaluated at that same time.
-      const [readAt, buckets] = await Promise.all([
+      const ofRoute = `{route=${JSON.stringify(route)}}`
+      const [readAt, buckets, assigned] = await Promise.all([
         queryInstant(options, `timestamp(${REQUESTS}${selector})`, first.time),
-        queryInstant(options, `${DURATION_BUCKETS}{route=${JSON.stringify(route)}}`, first.time),
+        queryInstant(options, `${DURATION_BUCKETS}${ofRoute}`, first.time),
+        queryInstant(options, `${ASSIGNED}${ofRoute}`, first.time),
       ])
       if (readAt.kind === 'failed') return failed(readAt.reason)
       if (buckets.kind === 'failed') return failed(buckets.reason)
+      if (assigned.kind === 'failed') return failed(assigned.reason)
 
       const stale = staleInstances(readAt.vector, maxSampleAgeSeconds)
-      const samples = [...requests.vector, ...buckets.vector].filter(
+      const samples = [...requests.vector, ...buckets.vector, ...assigned.vector].filter(
         ({ labels }) => !stale.has(instanceOf(labels)),
       )
       const series = samplesToSeries(samples, { route, idOf: instanceOf })

@@ -11,7 +11,8 @@ export interface SamplesOptions {
 /**
  * The judge's series from a gateway's counters, however they were read. Only attempts of kind "split" count: by weight
  * or sticky key. A `dropped` attempt was given up by the client; it is neither a request nor a failure of the variant's.
- * An outcome that no sample names counts as 0; a variant that no sample names is absent.
+ * An outcome that no sample names counts as 0; a variant that no sample names is absent. One that was only assigned to has
+ * answered nothing: it may hang, and must be seen.
  */
 export function samplesToSeries(samples: readonly Sample[], { route, idOf }: SamplesOptions): Series[] {
   const groups = new Map<string, Group>()
@@ -20,12 +21,16 @@ export function samplesToSeries(samples: readonly Sample[], { route, idOf }: Sam
     if (variant === undefined || labels['route'] !== route) continue
     const group = groupOf(groups, idOf(labels), variant)
     if (name === REQUESTS && labels['kind'] === 'split') keep(group.requests, requestKey(labels), value)
+    if (name === ASSIGNED) keep(group.assigned, '', value)
     if (name === DURATION_BUCKETS) keep(group.buckets, labels['le'] ?? '', value)
   }
-  return [...groups.values()].filter(({ requests }) => requests.size > 0).map(toSeries)
+  return [...groups.values()]
+    .filter(({ requests, assigned }) => requests.size + assigned.size > 0)
+    .map(toSeries)
 }
 
 export const REQUESTS = 'weir_requests_total' satisfies MetricName
+export const ASSIGNED = 'weir_assigned_total' satisfies MetricName
 export const DURATION_BUCKETS = 'weir_request_duration_seconds_bucket' satisfies `${MetricName}_bucket`
 
 interface Group {
@@ -33,13 +38,21 @@ interface Group {
   readonly variant: string
   /** By outcome and reason. */
   readonly requests: Map<string, number>
+  /** One count, by an empty key; none where the source does not tell. */
+  readonly assigned: Map<string, number>
   /** By upper bound. */
   readonly buckets: Map<string, number>
 }
 
 function groupOf(groups: Map<string, Group>, id: string, variant: string): Group {
   const key = `${variant} ${id}`
-  const group = groups.get(key) ?? { id, variant, requests: new Map(), buckets: new Map() }
+  const group = groups.get(key) ?? {
+    id,
+    variant,
+    requests: new Map(),
+    assigned: new Map(),
+    buckets: new Map(),
+  }
   groups.set(key, group)
   return group
 }
@@ -56,7 +69,7 @@ function keep(counts: Map<string, number>, key: string, value: number): void {
   counts.set(key, Math.max(counts.get(key) ?? 0, value))
 }
 
-function toSeries({ id, variant, requests, buckets }: Group): Series {
+function toSeries({ id, variant, requests, assigned, buckets }: Group): Series {
   const failures = countOf(requests, 'failure')
   const clientErrors = countOf(requests, 'client_error')
   return {
@@ -65,6 +78,7 @@ function toSeries({ id, variant, requests, buckets }: Group): Series {
     requests: orNull(countOf(requests, 'success') + failures + clientErrors),
     failures: orNull(failures),
     clientErrors: orNull(clientErrors),
+    ...(assigned.size > 0 && { assigned: orNull(sumOf(assigned)), completed: orNull(sumOf(requests)) }),
     ...(buckets.size > 0 && { buckets: toBuckets(buckets) }),
   }
 }
@@ -73,6 +87,10 @@ function countOf(requests: ReadonlyMap<string, number>, outcome: string): number
   let sum = 0
   for (const [key, count] of requests) if (key.startsWith(`${outcome} `)) sum += count
   return sum
+}
+
+function sumOf(counts: ReadonlyMap<string, number>): number {
+  return [...counts.values()].reduce((sum, count) => sum + count, 0)
 }
 
 function toBuckets(buckets: ReadonlyMap<string, number>): NonNullable<Series['buckets']> {

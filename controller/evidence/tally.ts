@@ -12,6 +12,8 @@ export interface Tally {
   readonly failures: number | undefined
   readonly clientErrors: number | undefined
   readonly durations: Histogram | undefined
+  /** What was given to the variant, and what ended; not the same requests: those under way are between. */
+  readonly flow: { readonly assigned: number; readonly completed: number } | undefined
 }
 
 /** The increments of a variant's series as one; a metric is absent where any of them lacks it or it makes no sense. */
@@ -22,6 +24,7 @@ export function sumTallies(tallies: readonly Tally[]): Tally {
     failures: eventsOf(tallies, 'failures', requests),
     clientErrors: eventsOf(tallies, 'clientErrors', requests),
     durations: sumHistograms(tallies),
+    flow: sumFlows(tallies),
   }
 }
 
@@ -37,6 +40,16 @@ function eventsOf(
     sum += events
   }
   return sum <= requests ? sum : undefined
+}
+
+function sumFlows(tallies: readonly Tally[]): Tally['flow'] {
+  const sum = { assigned: 0, completed: 0 }
+  for (const { flow } of tallies) {
+    if (flow === undefined) return undefined
+    sum.assigned += flow.assigned
+    sum.completed += flow.completed
+  }
+  return sum
 }
 
 function sumHistograms(tallies: readonly Tally[]): Histogram | undefined {

@@ -6,17 +6,20 @@ import { createGate, type Bounds, type Standings } from './gate.ts'
 import { budgetFor, ladderOf, rungAbove } from './ladder.ts'
 import type { JudgeOptions, JudgeTiming, LatencyObjective } from './options.ts'
 import { explain } from './reason.ts'
+import { createSplitWatch } from './split-watch.ts'
 import { createVerdict, type HarmEvidence } from './verdict.ts'
 
 /** What the controller knows beside the counts. */
 interface LookContext {
-  /** Reasons to hold that come from elsewhere: sample-ratio mismatch, drift, a custom metric's error. */
+  /** Reasons to hold that come from elsewhere: drift, a custom metric. */
   readonly holds?: readonly string[]
 }
 
 export interface Judge {
   /** Takes the next look and decides. Deterministic: replaying the looks of a rollout gives its decisions again. */
   step(look: Look, context?: LookContext): Decision
+  /** Why the candidate gets no more traffic at the last look, whatever the evidence; empty where nothing speaks against it. */
+  holds(): readonly string[]
   /** The e-value of each kind of harm by itself. */
   evidence(): HarmEvidence
   /** Upper bounds on the candidate's excess per gating metric, fractions; 1 is unknown. */
@@ -36,32 +39,34 @@ export function createJudge(options: JudgeOptions): Judge {
   const blocks = createBlocks(options)
   const verdict = createVerdict(options)
   const gate = createGate(options)
+  const watchSplit = createSplitWatch(options)
   let outcome: BlockOutcome = { kind: 'none', why: 'first' }
-  let held = false
+  let held: readonly string[] = []
 
   const allowsBudget = (budget: number) =>
-    outcome.kind === 'block' && !held && verdict.cause() === null && gate.allows(budget)
+    outcome.kind === 'block' && held.length === 0 && verdict.cause() === null && gate.allows(budget)
 
-  function decide(look: Look, holds: readonly string[]): Decision {
+  function decide(look: Look): Decision {
     const rung = rungAbove(options.ladder, (look.weights['candidate'] ?? 0) / 100)
     const cause = verdict.cause()
     const advance = rung !== undefined && allowsBudget(rung.budget)
     const action = cause === null ? (advance ? 'advance' : 'hold') : 'withdraw'
     const decision = { t: look.t, action, cause, u: gate.upper(), ...verdict.figures() } as const
-    return { ...decision, reason: explain({ decision, outcome, rung, holds, gate, options, verdict }) }
+    return { ...decision, reason: explain({ decision, outcome, rung, holds: held, gate, options, verdict }) }
   }
 
   return {
     step(look, { holds = [] } = {}) {
       outcome = blocks(look)
-      held = holds.length > 0
+      held = [...holds, ...watchSplit(look)]
       gate.enter(look)
       if (outcome.kind === 'block') {
         verdict.step(outcome.block)
         gate.step(outcome.block)
       }
-      return decide(look, holds)
+      return decide(look)
     },
+    holds: () => held,
     evidence: verdict.parts,
     bounds: gate.bounds,
     endedBlock: () => outcome.kind === 'block',

@@ -68,8 +68,8 @@ function advancement({ decision, rung, gate, options }: Reasons): string {
 }
 
 function whyHold({ outcome, holds, rung, gate, options, decision }: Reasons): string {
-  if (outcome.kind === 'none') return WITHOUT_BLOCK[outcome.why]
   if (holds.length > 0) return holds.join('; ')
+  if (outcome.kind === 'none') return WITHOUT_BLOCK[outcome.why]
   if (!rung) return 'the candidate has all traffic, so there is nothing to compare it with'
   if (options.advance === 'time')
     return `${gate.requestsAtWeight()} of ${options.minRequests} candidate requests at this weight`

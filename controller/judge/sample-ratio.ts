@@ -31,27 +31,3 @@ export function createSampleRatio(): SampleRatio {
     isMismatched: () => logValue() >= Math.log(THRESHOLD),
   }
 }
-
-export interface CompletionLook {
-  readonly t: number
-  /** Cumulative: what the gateway gave the variant, and what came back in any way (answer, failure, client gone). */
-  readonly assigned: number
-  readonly completed: number
-}
-
-/**
- * A candidate that hangs increments none of its own counters. What was assigned `withinSeconds` ago or earlier must have
- * completed by now; returns how many requests did not. A counter that fell (a restart) begins the comparison anew.
- */
-export function createCompletionWatch(withinSeconds: number): (look: CompletionLook) => number {
-  let looks: CompletionLook[] = []
-  return look => {
-    const last = looks.at(-1)
-    if (last && (look.assigned < last.assigned || look.completed < last.completed)) looks = []
-    looks.push(look)
-    const due = looks.findLastIndex(({ t }) => look.t - t >= withinSeconds)
-    if (due < 0) return 0
-    looks = looks.slice(due) // older looks have said what they had to say
-    return Math.max(0, (looks[0]?.assigned ?? 0) - look.completed)
-  }
-}

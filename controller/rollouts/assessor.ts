@@ -39,6 +39,7 @@ export function createAssessor({ file, state }: StoredRollout, past: readonly Lo
         candidate: seen.candidate,
         ejection: ruleOnEjection(ejectionFacts(seen.status, decision ?? current.lastDecision)),
         decision,
+        holds: decision === null ? [] : judge.holds(),
         allows: decision === null ? () => false : judge.allows,
       },
       file.spec,

@@ -44,9 +44,10 @@ export function createObserver({ gateway, evidence, runtime, clock, log }: Obser
   async function takeLook({ name, route }: StoredRollout, policy: PolicyView): Promise<Look> {
     const result = await evidence.look(route)
     const weights = weightsBp(policy)
-    if (result.kind === 'look') return { ...result.look, weights }
+    const sticky = policy.sticky !== undefined
+    if (result.kind === 'look') return { ...result.look, weights, sticky }
     log.warn({ rollout: name, reason: result.reason }, 'no evidence at this look')
-    return { t: clock.now() / 1000, weights, series: [] }
+    return { t: clock.now() / 1000, weights, sticky, series: [] }
   }
 
   /** `lookIsDue`: whether the time has come to read the counters as well. */

@@ -2,8 +2,9 @@ import type { Decision } from '../../contract/history.ts'
 import type { Phase, RolloutSpec } from '../../contract/rollout.ts'
 import type { EjectionRuling } from '../judge/ejection.ts'
 import type { DeploymentStatus } from '../runtime/runtime.ts'
-import { currentStep, type StepView } from './steps.ts'
-import { isJudged, isOver, type EndCause, type PauseCause, type RolloutState } from './rollout-state.ts'
+import { isJudged, isOver, type RolloutState } from './rollout-state.ts'
+import { enterStep, finish, judgedRequests, pausedFor, withdraw } from './transitions.ts'
+import { walkSteps } from './walk-steps.ts'
 
 /** What was seen at one look; everything that the next state depends on, so that deciding needs no I/O. */
 export interface Observation {
@@ -20,6 +21,8 @@ export interface Observation {
   readonly ejection: EjectionRuling
   /** The judge's word on this look; null when there is nothing to judge or no evidence came. */
   readonly decision: Decision | null
+  /** Why the candidate gets no more traffic at this look, whatever else speaks for it. */
+  readonly holds: readonly string[]
   /** Whether the evidence allows the candidate this weight (percent), within the share of users who may see the excess. */
   readonly allows: (weightPercent: number, riskBudget: number) => boolean
 }
@@ -118,142 +121,4 @@ function overDeadline(state: RolloutState, seen: Observation, spec: RolloutSpec)
 function leavePauseStep(state: RolloutState, seen: Observation, spec: RolloutSpec): RolloutState {
   if (state.cause !== 'pause-step' || !seen.policyAsWanted) return state
   return walkSteps(state, seen, spec)
-}
-
-/** Steps that are done at once follow each other within one look, until one waits or changes the weight. */
-function walkSteps(state: RolloutState, seen: Observation, spec: RolloutSpec): RolloutState {
-  const view = currentStep(state, spec)
-  switch (view.kind) {
-    case 'done':
-      return promote(state, 'all steps are done')
-    case 'set-weight':
-      return setWeight(state, view, seen, spec)
-    case 'mirror':
-      return state.mirrorPercent === view.percent
-        ? walkSteps(enterStep(state, state.step + 1, seen.now), seen, spec)
-        : { ...state, mirrorPercent: view.percent, message: `mirroring ${view.percent} %` }
-    case 'pause':
-      return waitInPause(state, view, seen, spec)
-    case 'ramp':
-      return widen(state, view, seen, spec)
-    case 'approval':
-      return pausedFor(state, 'approval', 'waiting for an approval')
-  }
-}
-
-function setWeight(
-  state: RolloutState,
-  view: StepView<'set-weight'>,
-  seen: Observation,
-  spec: RolloutSpec,
-): RolloutState {
-  if (state.weightBp !== view.weightBp) {
-    return { ...state, weightBp: view.weightBp, message: `weight ${percentOf(view.weightBp)} %` }
-  }
-  return walkSteps(enterStep(state, state.step + 1, seen.now), seen, spec)
-}
-
-function waitInPause(
-  state: RolloutState,
-  view: StepView<'pause'>,
-  seen: Observation,
-  spec: RolloutSpec,
-): RolloutState {
-  if (view.durationMs === null) return pausedFor(state, 'pause-step', 'pausing until somebody resumes')
-  const remainingMs = (state.stepSince ?? seen.now) + view.durationMs - seen.now
-  if (remainingMs > 0) {
-    return pausedFor(
-      state,
-      'pause-step',
-      `pausing, ${Math.ceil(remainingMs / 1000)} s of ${Math.round(view.durationMs / 1000)} s left`,
-    )
-  }
-  const enough =
-    state.weightBp === 0 || // without traffic there is no evidence to wait for
-    (spec.analysis.advance === 'time'
-      ? judgedRequests(state) - state.requestsBeforeStep >= spec.analysis.minRequests
-      : seen.allows(view.nextWeightPercent, view.riskBudget))
-  if (!enough)
-    return pausedFor(
-      state,
-      'pause-step',
-      `the time is up; waiting for the evidence for ${view.nextWeightPercent} %`,
-    )
-  return walkSteps(
-    enterStep({ ...state, phase: 'Progressing', cause: null }, state.step + 1, seen.now),
-    seen,
-    spec,
-  )
-}
-
-function widen(
-  state: RolloutState,
-  view: StepView<'ramp'>,
-  seen: Observation,
-  spec: RolloutSpec,
-): RolloutState {
-  const message = (seen.decision ?? state.lastDecision)?.reason ?? 'no evidence yet'
-  if (state.weightBp === 0) return widened(state, view) // the first weight cannot wait for evidence that only it brings
-  if (seen.decision === null || !seen.allows(view.nextWeightPercent, view.riskBudget))
-    return { ...state, message }
-  if (view.atEnd) return walkSteps(enterStep(state, state.step + 1, seen.now), seen, spec)
-  return widened(state, view)
-}
-
-function widened(state: RolloutState, { nextWeightPercent }: StepView<'ramp'>): RolloutState {
-  return {
-    ...state,
-    weightBp: Math.round(nextWeightPercent * 100),
-    message: `widening to ${nextWeightPercent} %`,
-  }
-}
-
-function enterStep(state: RolloutState, step: number, now: number): RolloutState {
-  return { ...state, step, stepSince: now, requestsBeforeStep: judgedRequests(state) }
-}
-
-function judgedRequests(state: RolloutState): number {
-  return state.lastDecision?.exposure.candidate ?? 0
-}
-
-/** Promotion exchanges the endpoints of the two variants in one policy: the new version is stable, the old one stays warm. */
-export function promote(state: RolloutState, message: string): RolloutState {
-  return {
-    ...state,
-    phase: 'Promoting',
-    cause: null,
-    weightBp: 10_000,
-    mirrorPercent: mirrorOff(state),
-    message,
-  }
-}
-
-/** Takes all traffic off the candidate. Whatever else was going on, this goes first. */
-export function withdraw(state: RolloutState, cause: EndCause, message: string, now: number): RolloutState {
-  return {
-    ...state,
-    phase: 'RollingBack',
-    cause,
-    message,
-    weightBp: 0,
-    mirrorPercent: mirrorOff(state),
-    withdrawnAt: now,
-  }
-}
-
-/** A mirror that a step of this rollout turned on ends with it; the operator's own is left alone. */
-function mirrorOff(state: RolloutState): 0 | null {
-  return state.mirrorPercent === null ? null : 0
-}
-
-function pausedFor(state: RolloutState, cause: PauseCause, message: string): RolloutState {
-  return { ...state, phase: 'Paused', cause, message }
-}
-
-function finish(state: RolloutState, phase: Phase, now: number): RolloutState {
-  return { ...state, phase, endedAt: now }
-}
-
-function percentOf(weightBp: number): number {
-  return weightBp / 100
 }

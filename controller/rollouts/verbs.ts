@@ -1,7 +1,7 @@
 import { WeirError } from '../../contract/errors.ts'
 import type { RolloutSpec } from '../../contract/rollout.ts'
-import { promote, withdraw } from './rollout-machine.ts'
 import { isJudged, isOver, type RolloutState } from './rollout-state.ts'
+import { promote, withdraw } from './transitions.ts'
 
 export const VERBS = ['pause', 'resume', 'promote', 'skip-step', 'abort', 'approve', 'reject'] as const
 export type Verb = (typeof VERBS)[number]

@@ -58,6 +58,7 @@ export interface PolicyView {
   readonly weights: Readonly<Record<string, number>>
   readonly variants: Readonly<Record<string, { readonly endpoints: readonly string[] }>>
   readonly mirror?: { readonly percent: number } | undefined
+  readonly sticky?: unknown
 }
 
 function sameEndpoints(a: readonly string[] | undefined, b: readonly string[]): boolean {

@@ -15,7 +15,7 @@ import { createRolloutStore } from '../../controller/rollouts/rollout-store.ts'
 import type { Registry } from '../../controller/registry/registry.ts'
 import type { Deployment, Runtime } from '../../controller/runtime/runtime.ts'
 import { openStore } from '../../controller/store.ts'
-import { json, listen, startSmallGateway, type SmallGateway } from './small-gateway.ts'
+import { json, listen, startSmallGateway, type Misbehaviour, type SmallGateway } from './small-gateway.ts'
 
 const DIGESTS: Readonly<Record<string, string>> = { 1: 'sha256:one', 2: 'sha256:two' }
 
@@ -92,12 +92,10 @@ export async function pass(
   }
 }
 
-interface Passing {
+interface Passing extends Misbehaviour {
   readonly name: string
   readonly seconds: number
   readonly requestsPerSecond: number
-  readonly failing?: Record<string, number>
-  readonly hanging?: string
 }
 
 /** A rollout of version 2 with a look every second. */

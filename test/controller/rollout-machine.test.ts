@@ -157,6 +157,15 @@ t.test('a pause by the clock alone needs the least number of candidate requests'
   t.equal(after(60).phase, 'Promoting')
 })
 
+t.test('a reason to hold keeps a pause step waiting, also where it goes by the clock', async t => {
+  const steps = specOf([{ setWeight: 10 }, { pause: { duration: '1m' } }], { advance: 'time' })
+  const before = { ...progressing(), step: 1, stepSince: 0, weightBp: 1000 }
+  const enough = { ...decision('hold'), exposure: { stable: 0, candidate: 500 } }
+  const at = (holds: string[]) => nextState(before, seen({ now: 61_000, decision: enough, holds }), steps)
+  t.match(at(['requests went missing']), { phase: 'Paused', message: /requests went missing/ })
+  t.match(at([]), { phase: 'Promoting' })
+})
+
 t.test('an approval step waits for a person', async t => {
   const steps = specOf([{ approval: {} }, { setWeight: 10 }])
   const waiting = nextState(progressing(), seen(), steps)
@@ -234,6 +243,7 @@ function seen(over: Partial<Observation> = {}): Observation {
     candidate: { kind: 'absent' },
     ejection: { action: 'none' },
     decision: null,
+    holds: [],
     allows: () => false,
     ...over,
   }

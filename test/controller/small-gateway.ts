@@ -16,14 +16,23 @@ export interface SmallGateway {
   policy(): RoutePolicy
   version(): number
   counts(variant: string): VariantCounts
-  /** Deals requests by the weights in force; `failing` and `hanging` are what a variant's share of them does. */
-  serve(requests: number, misbehaviour?: { failing?: Record<string, number>; hanging?: string }): void
+  /** Deals requests by the weights in force, or wrongly by others. */
+  serve(requests: number, misbehaviour?: Misbehaviour): void
   /** Somebody else writes the policy. */
   write(patch: object): void
   /** How many PATCHes it obeyed. */
   writes(): number
   /** Whether /metrics answers. */
   metricsUp: boolean
+}
+
+export interface Misbehaviour {
+  /** The share of its requests that a variant fails. */
+  readonly failing?: Readonly<Record<string, number>>
+  /** A variant that answers none. */
+  readonly hanging?: string
+  /** Percent by variant, in place of the weights. */
+  readonly dealtBy?: Readonly<Record<string, number>>
 }
 
 /** The operator API and /metrics of a gateway with one route, as a small real server without any workers. */
@@ -67,8 +76,8 @@ export async function startSmallGateway(t: Test, seed: object): Promise<SmallGat
     writes: () => writes,
     counts,
     write,
-    serve(requests, { failing = {}, hanging } = {}) {
-      for (const [variant, weight] of Object.entries(policy.weights)) {
+    serve(requests, { failing = {}, hanging, dealtBy = policy.weights } = {}) {
+      for (const [variant, weight] of Object.entries(dealtBy)) {
         const dealt = Math.round((requests * weight) / 100)
         const failures = Math.round(dealt * (failing[variant] ?? 0))
         const own = counts(variant)

@@ -18,7 +18,7 @@ interface Canned {
   readonly value?: (sample: Sample) => string
 }
 
-/** Answers the three instant queries as Prometheus does. `asked` gathers them. */
+/** Answers the four instant queries as Prometheus does. `asked` gathers them. */
 function prometheus(canned: readonly Canned[], asked: URLSearchParams[] = []): RequestListener {
   return (request, response) => {
     const parameters = new URL(request.url ?? '/', 'http://prometheus').searchParams
@@ -45,12 +45,13 @@ t.test('raw counters are asked for at one evaluation time, that of the server', 
   const result = await createPrometheus({ baseUrl }).look('food11')
   t.same(asked.map(parameters => parameters.get('query')).sort(), [
     'timestamp(weir_requests_total{route="food11",kind="split"})',
+    'weir_assigned_total{route="food11"}',
     'weir_request_duration_seconds_bucket{route="food11"}',
     'weir_requests_total{route="food11",kind="split"}',
   ])
   t.same(
     asked.map(parameters => parameters.get('time')),
-    [null, String(NOW), String(NOW)],
+    [null, String(NOW), String(NOW), String(NOW)],
   )
   t.match(result, {
     kind: 'look',

@@ -46,6 +46,15 @@ t.test('other routes and other metrics are left aside, and a variant without sam
   t.end()
 })
 
+t.test('what was assigned and what ended in any way are told where the gateway counts it', t => {
+  const assigned = 'weir_assigned_total{route="food11",variant="stable"} 100'
+  t.match(read([assigned, requests('success', 90), requests('dropped', 7)]), [
+    { requests: 90, assigned: 100, completed: 97 },
+  ])
+  t.match(read([assigned]), [{ variant: 'stable', requests: 0, assigned: 100, completed: 0 }], 'it may hang')
+  t.end()
+})
+
 t.test('buckets come in the order of their bounds, whatever order they were read in', t => {
   const bucket = (le: string, count: number) =>
     `weir_request_duration_seconds_bucket{route="food11",variant="stable",le="${le}"} ${count}`

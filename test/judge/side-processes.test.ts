@@ -4,7 +4,8 @@ import { createAbTest } from '../../controller/judge/ab.ts'
 import { createAgreement } from '../../controller/judge/agreement.ts'
 import { createDrift } from '../../controller/judge/drift.ts'
 import { ruleOnEjection } from '../../controller/judge/ejection.ts'
-import { createCompletionWatch, createSampleRatio } from '../../controller/judge/sample-ratio.ts'
+import { createCompletionWatch } from '../../controller/judge/completion.ts'
+import { createSampleRatio } from '../../controller/judge/sample-ratio.ts'
 import { createRandom, type Random } from '../../bench/judge/random.ts'
 
 t.test('perfect agreement below 1 % is certified after 376 pairs at 5 %, after 555 at 1 %', t => {
@@ -125,8 +126,8 @@ t.test(
     const missing = Array.from({ length: 10 }, (_, look) => {
       const t = look * 5
       return {
-        hanging: hanging({ t, assigned: 20 * look, completed: 0 }),
-        slow: slow({ t, assigned: 20 * look, completed: Math.max(0, 20 * (look - 2)) }),
+        hanging: hanging({ t, assigned: 20 * look, completed: 0 }).requests,
+        slow: slow({ t, assigned: 20 * look, completed: Math.max(0, 20 * (look - 2)) }).requests,
       }
     })
     t.same(
@@ -141,8 +142,20 @@ t.test(
 t.test('a gateway that restarted is not taken for requests that went missing', t => {
   const watch = createCompletionWatch(10)
   for (let look = 0; look < 5; look++) watch({ t: look * 5, assigned: 100 * look, completed: 100 * look })
-  t.equal(watch({ t: 25, assigned: 10, completed: 10 }), 0)
-  t.equal(watch({ t: 30, assigned: 20, completed: 20 }), 0)
+  t.match(watch({ t: 25, assigned: 10, completed: 10 }), { requests: 0 })
+  t.match(watch({ t: 30, assigned: 20, completed: 20 }), { requests: 0 })
+  t.end()
+})
+
+t.test('what went missing once is forgotten after a minute', t => {
+  const watch = createCompletionWatch(10)
+  const missing = Array.from({ length: 121 }, (_, second) => {
+    const completed = 20 * Math.max(0, second - 30) // the first 30 seconds hang
+    return watch({ t: second, assigned: 20 * second, completed }).requests
+  })
+  t.ok((missing[30] ?? 0) > 300)
+  t.ok((missing[50] ?? 0) > 300)
+  t.same(missing.slice(101), Array(20).fill(0))
   t.end()
 })
 

@@ -1,0 +1,99 @@
+import type { RolloutSpec } from '../../contract/rollout.ts'
+import type { Observation } from './rollout-machine.ts'
+import type { RolloutState } from './rollout-state.ts'
+import { currentStep, type StepView } from './steps.ts'
+import { enterStep, judgedRequests, pausedFor, promote } from './transitions.ts'
+
+/** Steps that are done at once follow each other within one look, until one waits or changes the weight. */
+export function walkSteps(state: RolloutState, seen: Observation, spec: RolloutSpec): RolloutState {
+  const view = currentStep(state, spec)
+  switch (view.kind) {
+    case 'done':
+      return promote(state, 'all steps are done')
+    case 'set-weight':
+      return setWeight(state, view, seen, spec)
+    case 'mirror':
+      return state.mirrorPercent === view.percent
+        ? walkSteps(enterStep(state, state.step + 1, seen.now), seen, spec)
+        : { ...state, mirrorPercent: view.percent, message: `mirroring ${view.percent} %` }
+    case 'pause':
+      return waitInPause(state, view, seen, spec)
+    case 'ramp':
+      return widen(state, view, seen, spec)
+    case 'approval':
+      return pausedFor(state, 'approval', 'waiting for an approval')
+  }
+}
+
+function setWeight(
+  state: RolloutState,
+  view: StepView<'set-weight'>,
+  seen: Observation,
+  spec: RolloutSpec,
+): RolloutState {
+  if (state.weightBp !== view.weightBp) {
+    return { ...state, weightBp: view.weightBp, message: `weight ${view.weightBp / 100} %` }
+  }
+  return walkSteps(enterStep(state, state.step + 1, seen.now), seen, spec)
+}
+
+function waitInPause(
+  state: RolloutState,
+  view: StepView<'pause'>,
+  seen: Observation,
+  spec: RolloutSpec,
+): RolloutState {
+  if (view.durationMs === null) return pausedFor(state, 'pause-step', 'pausing until somebody resumes')
+  const remainingMs = (state.stepSince ?? seen.now) + view.durationMs - seen.now
+  if (remainingMs > 0) {
+    return pausedFor(
+      state,
+      'pause-step',
+      `pausing, ${Math.ceil(remainingMs / 1000)} s of ${Math.round(view.durationMs / 1000)} s left`,
+    )
+  }
+  const missing = whatPauseMisses(state, view, seen, spec)
+  if (missing !== null) return pausedFor(state, 'pause-step', `the time is up; ${missing}`)
+  return walkSteps(
+    enterStep({ ...state, phase: 'Progressing', cause: null }, state.step + 1, seen.now),
+    seen,
+    spec,
+  )
+}
+
+function whatPauseMisses(
+  state: RolloutState,
+  view: StepView<'pause'>,
+  seen: Observation,
+  { analysis }: RolloutSpec,
+): string | null {
+  if (seen.holds.length > 0) return seen.holds.join('; ')
+  if (state.weightBp === 0) return null // without traffic there is no evidence to wait for
+  const enough =
+    analysis.advance === 'time'
+      ? judgedRequests(state) - state.requestsBeforeStep >= analysis.minRequests
+      : seen.allows(view.nextWeightPercent, view.riskBudget)
+  return enough ? null : `waiting for the evidence for ${view.nextWeightPercent} %`
+}
+
+function widen(
+  state: RolloutState,
+  view: StepView<'ramp'>,
+  seen: Observation,
+  spec: RolloutSpec,
+): RolloutState {
+  const message = (seen.decision ?? state.lastDecision)?.reason ?? 'no evidence yet'
+  if (state.weightBp === 0) return widened(state, view) // the first weight cannot wait for evidence that only it brings
+  if (seen.decision === null || !seen.allows(view.nextWeightPercent, view.riskBudget))
+    return { ...state, message }
+  if (view.atEnd) return walkSteps(enterStep(state, state.step + 1, seen.now), seen, spec)
+  return widened(state, view)
+}
+
+function widened(state: RolloutState, { nextWeightPercent }: StepView<'ramp'>): RolloutState {
+  return {
+    ...state,
+    weightBp: Math.round(nextWeightPercent * 100),
+    message: `widening to ${nextWeightPercent} %`,
+  }
+}
