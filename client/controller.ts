@@ -44,6 +44,15 @@ const rollout = z.object({
   outlook: outlook.nullable(),
   expectation: z.object({ seconds: z.number().nullable(), requestsPerSecond: z.number() }).nullable(),
   warnings: z.array(z.object({ name: z.string(), message: z.string() })),
+  /** The team's own, at the last look. */
+  metrics: z.array(
+    z.object({
+      name: z.string(),
+      value: z.union([z.number(), z.string()]).nullable(),
+      action: z.string(),
+      reason: z.string().nullable(),
+    }),
+  ),
   startedAt: z.string(),
   endedAt: z.string().nullable(),
   withdrawMs: z.number().nullable(),

@@ -19,6 +19,14 @@ const series = z.strictObject({
   buckets: z.array(z.tuple([z.union([z.number(), z.literal('+Inf')]), counter])).optional(),
 })
 
+/** A custom metric at one look: its value, or why there is none. */
+const measured = z.strictObject({
+  name: z.string(),
+  value: z.union([z.number(), z.enum(['NaN', '+Inf', '-Inf'])]).optional(),
+  error: z.string().optional(),
+})
+export type Measured = z.infer<typeof measured>
+
 export const look = z.strictObject({
   /** Seconds, from any origin; only differences and whole minutes count. */
   t: z.number(),
@@ -27,6 +35,8 @@ export const look = z.strictObject({
   series: z.array(series),
   /** Users are pinned by a key, so that the shares of requests need not be those of the weights. */
   sticky: z.boolean().optional(),
+  /** What `analysis.metrics` were, where a rollout has any. */
+  metrics: z.array(measured).optional(),
 })
 
 export const history = z.strictObject({

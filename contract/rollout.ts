@@ -20,6 +20,32 @@ const DEFAULT_STEPS: readonly Step[] = [{ setWeight: 10 }, { ramp: { riskBudget:
 
 const ratio = z.number().min(1).max(10)
 
+const condition = z.string().max(200)
+
+/** A number of the team's own, and what it must and must not be. A condition compares `result`: `result < 0.01 && result >= 0`. */
+const metric = z
+  .strictObject({
+    name: z
+      .string()
+      .regex(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/, 'must be lower-case letters, digits and hyphens'),
+    /** PromQL that gives one number. */
+    query: z.string().min(1).max(10_000),
+    /** Holds while it is not true. */
+    successCondition: condition.optional(),
+    /** Withdraws when it is true `failureLimit` looks in a row. */
+    failureCondition: condition.optional(),
+    failureLimit: z.int().min(1).max(1000).default(3),
+    /** More looks in a row than this without a result pause the rollout. */
+    consecutiveErrorLimit: z.int().min(0).max(1000).default(4),
+    /** Measured and told, without effect. */
+    dryRun: z.boolean().default(false),
+  })
+  .refine(
+    ({ successCondition, failureCondition }) => (successCondition ?? failureCondition) !== undefined,
+    'needs a successCondition, a failureCondition or both',
+  )
+export type Metric = z.infer<typeof metric>
+
 const analysis = z.strictObject({
   /** The chance, over all looks of the rollout, that a healthy candidate is withdrawn. */
   alpha: z.number().gt(0).max(0.2).default(0.01),
@@ -42,6 +68,11 @@ const analysis = z.strictObject({
       toleranceRatio: ratio.default(1.1),
     })
     .optional(),
+  metrics: z
+    .array(metric)
+    .max(20)
+    .refine(metrics => new Set(metrics.map(({ name }) => name)).size === metrics.length, 'names must differ')
+    .default([]),
 })
 
 const deadline = z.strictObject({

@@ -63,8 +63,9 @@ async function main(): Promise<void> {
     ownerPid,
   })
   const metrics = createControllerMetrics(rollouts.latest)
-  const source = env.PROMETHEUS_URL
-    ? createPrometheus({ baseUrl: env.PROMETHEUS_URL })
+  const prometheus = env.PROMETHEUS_URL === undefined ? undefined : { baseUrl: env.PROMETHEUS_URL }
+  const source = prometheus
+    ? createPrometheus(prometheus)
     : createGatewayScrape({ baseUrls: [values.gateway] })
   const reconciler = createReconciler({
     store,
@@ -72,6 +73,7 @@ async function main(): Promise<void> {
     audit,
     gateway,
     evidence: metrics.watch(source),
+    prometheus,
     metrics,
     runtime,
     registry,
@@ -79,7 +81,18 @@ async function main(): Promise<void> {
     log,
   })
   const { nudge } = reconciler
-  const service = createRolloutService({ store, rollouts, audit, gateway, registry, runtime, clock, nudge })
+  const hasPrometheus = prometheus !== undefined
+  const service = createRolloutService({
+    store,
+    rollouts,
+    audit,
+    gateway,
+    registry,
+    runtime,
+    clock,
+    nudge,
+    hasPrometheus,
+  })
   const app = await createControllerApp({ service, registry, runtime, audit, store, clock, log, metrics })
   await app.listen({ port: Number(values.port), host: values.host })
 

@@ -19,7 +19,7 @@ export function describeRollout(rollout: Rollout): string {
     `  ${versions.model} on route ${rollout.route}: version ${versions.stable.version} → ${versions.candidate.version}`,
     `  started ${startedAt}${endedAt === null ? '' : `, ended ${endedAt}`}`,
   ]
-  lines.push(...outlookLines(rollout))
+  lines.push(...outlookLines(rollout), ...metricLines(rollout))
   if (withdrawMs !== null) lines.push(`  traffic was off the candidate ${withdrawMs} ms after the decision`)
   if (decision !== null) {
     lines.push(
@@ -37,6 +37,13 @@ function outlookLines({ endedAt, outlook, warnings }: Rollout): readonly string[
   if (outlook === null || outlook.seconds === null) return told
   const until = outlook.needsPerson ? 'somebody is asked' : 'it is promoted'
   return [`  about ${Math.ceil(outlook.seconds)} s until ${until}, if it is as good as stable`, ...told]
+}
+
+function metricLines({ metrics }: Rollout): readonly string[] {
+  return metrics.map(({ name, value, action, reason }) => {
+    const measured = value === null ? 'not measured' : `is ${value}`
+    return `  metric ${name} ${measured}: ${reason ?? action}`
+  })
 }
 
 export function formatEvidence(e: number): string {

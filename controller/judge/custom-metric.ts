@@ -10,8 +10,6 @@ export interface CustomMetric {
   readonly failureLimit: number
   /** Looks in a row without a result; more than these pause the rollout and alert. Until then they hold. */
   readonly consecutiveErrorLimit: number
-  /** Measured and told, without effect. */
-  readonly dryRun: boolean
 }
 
 export type Measurement =
@@ -53,7 +51,6 @@ export function createCustomMetric(metric: CustomMetric): (measurement: Measurem
   return measurement => {
     const ruling =
       measurement.kind === 'error' ? ruleOnError(measurement.reason) : ruleOnValue(measurement.value)
-    if (metric.dryRun) return { action: 'pass' }
     if (!withdrawn) return ruling
     const rule = `${metric.failureCondition}, ${metric.failureLimit} looks in a row`
     return { action: 'withdraw', reason: `by the operator's rule for ${metric.name}: ${rule}` }

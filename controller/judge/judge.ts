@@ -1,6 +1,7 @@
 import type { Decision, History, Look } from '../../contract/history.ts'
 import type { RolloutSpec } from '../../contract/rollout.ts'
 import { createBlocks, type BlockOutcome } from '../evidence/blocks.ts'
+import { createCustomMetrics, type MetricStanding } from './custom-metrics.ts'
 import type { Forecast } from './forecast.ts'
 import { createGate, type Bounds, type Standings } from './gate.ts'
 import { budgetFor, ladderOf, rungAbove } from './ladder.ts'
@@ -9,17 +10,13 @@ import { explain } from './reason.ts'
 import { createSplitWatch } from './split-watch.ts'
 import { createVerdict, type HarmEvidence } from './verdict.ts'
 
-/** What the controller knows beside the counts. */
-interface LookContext {
-  /** Reasons to hold that come from elsewhere: drift, a custom metric. */
-  readonly holds?: readonly string[]
-}
-
 export interface Judge {
   /** Takes the next look and decides. Deterministic: replaying the looks of a rollout gives its decisions again. */
-  step(look: Look, context?: LookContext): Decision
+  step(look: Look): Decision
   /** Why the candidate gets no more traffic at the last look, whatever the evidence; empty where nothing speaks against it. */
   holds(): readonly string[]
+  /** Where the team's own metrics stand. That they withdraw or pause is a rule of operation, no decision of the judge's. */
+  metrics(): readonly MetricStanding[]
   /** The e-value of each kind of harm by itself. */
   evidence(): HarmEvidence
   /** Upper bounds on the candidate's excess per gating metric, fractions; 1 is unknown. */
@@ -40,8 +37,10 @@ export function createJudge(options: JudgeOptions): Judge {
   const verdict = createVerdict(options)
   const gate = createGate(options)
   const watchSplit = createSplitWatch(options)
+  const ruleOnMetrics = createCustomMetrics(options.metrics)
   let outcome: BlockOutcome = { kind: 'none', why: 'first' }
   let held: readonly string[] = []
+  let metrics: readonly MetricStanding[] = []
 
   const allowsBudget = (budget: number) =>
     outcome.kind === 'block' && held.length === 0 && verdict.cause() === null && gate.allows(budget)
@@ -56,9 +55,10 @@ export function createJudge(options: JudgeOptions): Judge {
   }
 
   return {
-    step(look, { holds = [] } = {}) {
+    step(look) {
       outcome = blocks(look)
-      held = [...holds, ...watchSplit(look)]
+      metrics = ruleOnMetrics(look)
+      held = [...watchSplit(look), ...metrics.flatMap(whyNotAdvance)]
       gate.enter(look)
       if (outcome.kind === 'block') {
         verdict.step(outcome.block)
@@ -67,6 +67,7 @@ export function createJudge(options: JudgeOptions): Judge {
       return decide(look)
     },
     holds: () => held,
+    metrics: () => metrics,
     evidence: verdict.parts,
     bounds: gate.bounds,
     endedBlock: () => outcome.kind === 'block',
@@ -74,6 +75,10 @@ export function createJudge(options: JudgeOptions): Judge {
     standings: gate.standings,
     forecast: (weightPercent, riskBudget) => gate.forecast(budgetFor(weightPercent, riskBudget)),
   }
+}
+
+function whyNotAdvance({ action, reason }: MetricStanding): readonly string[] {
+  return action === 'pass' || reason === null ? [] : [reason]
 }
 
 /** The decisions of a recorded history. */
@@ -103,6 +108,7 @@ export function judgeOptions(spec: RolloutSpec, timing: JudgeTiming = {}): Judge
     riskBudget: analysis.riskBudget,
     advance: analysis.advance,
     minRequests: analysis.minRequests,
+    metrics: analysis.metrics,
     comparator: timing.comparator ?? 'stable',
   }
 }

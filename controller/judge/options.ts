@@ -1,3 +1,4 @@
+import type { Metric } from '../../contract/rollout.ts'
 import type { Rung } from './ladder.ts'
 
 /** What a rollout promises, as the judge needs it. */
@@ -16,6 +17,8 @@ export interface JudgeOptions {
   readonly riskBudget: number
   readonly advance: 'evidence' | 'time'
   readonly minRequests: number
+  /** The team's own. */
+  readonly metrics: readonly Metric[]
   /** The variant that the candidate is compared with. */
   readonly comparator: 'stable' | 'baseline'
 }

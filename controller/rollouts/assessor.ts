@@ -40,6 +40,7 @@ export function createAssessor({ file, state }: StoredRollout, past: readonly Lo
         ejection: ruleOnEjection(ejectionFacts(seen.status, decision ?? current.lastDecision)),
         decision,
         holds: decision === null ? [] : judge.holds(),
+        metrics: decision === null ? [] : judge.metrics(),
         allows: decision === null ? () => false : judge.allows,
       },
       file.spec,

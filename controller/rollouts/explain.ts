@@ -63,6 +63,7 @@ function remedy({ name, state: { cause } }: Explained): string {
     case 'operator':
     case 'manual-change':
     case 'deadline':
+    case 'metric-error':
       return ` (weir rollout resume ${name}, or abort)`
     default:
       return ''

@@ -5,6 +5,8 @@ import type { Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
 import { describeProblem } from '../../lib/problem.ts'
 import type { Evidence } from '../evidence/evidence.ts'
+import { measureAll } from '../evidence/measure.ts'
+import type { PrometheusServer } from '../evidence/prometheus-api.ts'
 import type { DeploymentStatus, Runtime } from '../runtime/runtime.ts'
 import { isJudged } from './rollout-state.ts'
 import type { StoredRollout } from './rollout-store.ts'
@@ -24,13 +26,16 @@ export interface Seen {
 interface ObserverOptions {
   readonly gateway: GatewayClient
   readonly evidence: Evidence
+  /** Where custom metrics are asked for; without it they cannot be measured. */
+  readonly prometheus: PrometheusServer | undefined
   readonly runtime: Runtime
   readonly clock: Clock
   readonly log: Log
 }
 
 /** Asks everybody what a rollout's next decision depends on. Never throws for a peer that is slow, gone or lying. */
-export function createObserver({ gateway, evidence, runtime, clock, log }: ObserverOptions) {
+export function createObserver(options: ObserverOptions) {
+  const { gateway, evidence, prometheus, runtime, clock, log } = options
   async function orNull<T>(what: string, rollout: string, asked: Promise<T>): Promise<T | null> {
     try {
       return await asked
@@ -41,13 +46,18 @@ export function createObserver({ gateway, evidence, runtime, clock, log }: Obser
   }
 
   /** A look without evidence is one without series: its weights count, and the judge says that it holds. */
-  async function takeLook({ name, route }: StoredRollout, policy: PolicyView): Promise<Look> {
-    const result = await evidence.look(route)
-    const weights = weightsBp(policy)
-    const sticky = policy.sticky !== undefined
-    if (result.kind === 'look') return { ...result.look, weights, sticky }
+  async function takeLook(rollout: StoredRollout, policy: PolicyView): Promise<Look> {
+    const { name, route, file, state } = rollout
+    const wanted = isJudged(state) ? file.spec.analysis.metrics : []
+    const [result, measured] = await Promise.all([evidence.look(route), measureAll(prometheus, wanted)])
+    const beside = {
+      weights: weightsBp(policy),
+      sticky: policy.sticky !== undefined,
+      ...(measured.length > 0 && { metrics: measured }),
+    }
+    if (result.kind === 'look') return { ...result.look, ...beside }
     log.warn({ rollout: name, reason: result.reason }, 'no evidence at this look')
-    return { t: clock.now() / 1000, weights, sticky, series: [] }
+    return { t: clock.now() / 1000, ...beside, series: [] }
   }
 
   /** `lookIsDue`: whether the time has come to read the counters as well. */

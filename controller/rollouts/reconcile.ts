@@ -5,6 +5,7 @@ import { describeProblem } from '../../lib/problem.ts'
 import type { Audit } from '../audit.ts'
 import type { ControllerMetrics } from '../metrics.ts'
 import type { Evidence } from '../evidence/evidence.ts'
+import type { PrometheusServer } from '../evidence/prometheus-api.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import type { Store } from '../store.ts'
@@ -22,6 +23,8 @@ export interface ReconcilerOptions {
   readonly audit: Audit
   readonly gateway: GatewayClient
   readonly evidence: Evidence
+  /** Where custom metrics are asked for, if anywhere. */
+  readonly prometheus: PrometheusServer | undefined
   readonly runtime: Runtime
   readonly registry: Registry
   readonly clock: Clock

@@ -1,6 +1,7 @@
 import type { Decision } from '../../contract/history.ts'
 import type { Phase, RolloutSpec } from '../../contract/rollout.ts'
 import type { EjectionRuling } from '../judge/ejection.ts'
+import type { MetricStanding } from '../judge/custom-metrics.ts'
 import type { DeploymentStatus } from '../runtime/runtime.ts'
 import { isJudged, isOver, type RolloutState } from './rollout-state.ts'
 import { enterStep, finish, judgedRequests, pausedFor, withdraw } from './transitions.ts'
@@ -23,6 +24,8 @@ export interface Observation {
   readonly decision: Decision | null
   /** Why the candidate gets no more traffic at this look, whatever else speaks for it. */
   readonly holds: readonly string[]
+  /** The team's own metrics at this look; empty where there was none. */
+  readonly metrics: readonly MetricStanding[]
   /** Whether the evidence allows the candidate this weight (percent), within the share of users who may see the excess. */
   readonly allows: (weightPercent: number, riskBudget: number) => boolean
 }
@@ -33,7 +36,9 @@ const WITHDRAWN_AS: Readonly<Record<string, Phase>> = { operator: 'Aborted', 'no
 /** The next state of a rollout. Pure: the same state and observation always give the same answer. */
 export function nextState(state: RolloutState, seen: Observation, spec: RolloutSpec): RolloutState {
   if (isOver(state)) return state
-  const own = noticePolicyChange({ ...state, lastDecision: seen.decision ?? state.lastDecision }, seen)
+  const { decision } = seen
+  const judged = decision === null ? state : { ...state, lastDecision: decision, metrics: seen.metrics }
+  const own = noticePolicyChange(judged, seen)
   switch (own.phase) {
     case 'Pending':
       return awaitCandidate(own, seen)
@@ -94,9 +99,14 @@ function progress(state: RolloutState, seen: Observation, spec: RolloutSpec): Ro
   if (ejection.action === 'withdraw') {
     return withdraw(state, ejection.cause === 'unavailable' ? 'unavailable' : 'failure', ejection.reason, now)
   }
+  const failed = seen.metrics.find(({ action }) => action === 'withdraw')
+  if (failed) return withdraw(state, 'metric', failed.reason ?? failed.name, now)
   if (now - state.startedAt > spec.onDeadline.after && state.cause !== 'deadline') {
     return overDeadline(state, seen, spec)
   }
+  const unmeasured = seen.metrics.find(({ action }) => action === 'pause')
+  if (unmeasured && (state.phase === 'Progressing' || state.cause === 'pause-step'))
+    return pausedFor(state, 'metric-error', unmeasured.reason ?? unmeasured.name)
   if (ejection.action === 'hold') return { ...state, message: ejection.reason }
   if (state.phase === 'Paused') return leavePauseStep(state, seen, spec)
   if (!seen.policyAsWanted) return { ...state, message: 'waiting for the gateway to apply the weights' }

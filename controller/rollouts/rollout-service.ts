@@ -6,7 +6,7 @@ import type { Registry } from '../registry/registry.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import type { Store } from '../store.ts'
 import type { RolloutStore, StoredRollout } from './rollout-store.ts'
-import { firstState, parseRollout } from './start.ts'
+import { firstState, parseRollout, refuseMetrics } from './start.ts'
 import { applyVerb, type Verb } from './verbs.ts'
 
 export interface RolloutServiceOptions {
@@ -17,6 +17,8 @@ export interface RolloutServiceOptions {
   readonly registry: Registry
   readonly runtime: Runtime
   readonly clock: Clock
+  /** Custom metrics can be measured. */
+  readonly hasPrometheus: boolean
   /** Has the reconciler look at the rollout at once. */
   readonly nudge: (name: string) => void
 }
@@ -44,6 +46,7 @@ export function createRolloutService(options: RolloutServiceOptions) {
   async function start(source: unknown, actor: string): Promise<StoredRollout> {
     const named = withName(source, name => rollouts.get(name) !== undefined)
     const file = parseRollout(named)
+    refuseMetrics(file, options.hasPrometheus)
     const { name } = file.metadata
     refuseSecond(file.spec.route)
     if (rollouts.get(name)) throw new WeirError('conflict', `a rollout "${name}" exists already`)

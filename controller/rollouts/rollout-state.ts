@@ -1,8 +1,21 @@
 import { TERMINAL_PHASES, type Phase } from '../../contract/rollout.ts'
 import type { Decision } from '../../contract/history.ts'
+import type { MetricStanding } from '../judge/custom-metrics.ts'
 
-export type PauseCause = 'operator' | 'approval' | 'pause-step' | 'manual-change' | 'deadline'
-export type EndCause = NonNullable<Decision['cause']> | 'operator' | 'deadline' | 'not-ready' | 'unavailable'
+export type PauseCause =
+  | 'operator'
+  | 'approval'
+  | 'pause-step'
+  | 'manual-change'
+  | 'deadline'
+  | 'metric-error'
+export type EndCause =
+  | NonNullable<Decision['cause']>
+  | 'operator'
+  | 'deadline'
+  | 'not-ready'
+  | 'unavailable'
+  | 'metric'
 
 export interface Placement {
   readonly version: string
@@ -50,6 +63,8 @@ export interface RolloutState {
   /** The time that the whole was expected to take when that could first be said; null until then. */
   readonly expectation: Expectation | null
   readonly warnings: readonly Warning[]
+  /** The team's own metrics at the last look. */
+  readonly metrics: readonly MetricStanding[]
 }
 
 export interface Outlook {
@@ -86,7 +101,7 @@ export interface Warning {
 }
 
 /** What states lack that an earlier Weir wrote. */
-export const LATER_FIELDS = { outlook: null, expectation: null, warnings: [] } as const
+export const LATER_FIELDS = { outlook: null, expectation: null, warnings: [], metrics: [] } as const
 
 export function isOver(state: RolloutState): boolean {
   return TERMINAL_PHASES.has(state.phase)

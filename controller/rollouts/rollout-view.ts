@@ -1,5 +1,6 @@
 import type { Decision } from '../../contract/history.ts'
 import type { Phase } from '../../contract/rollout.ts'
+import type { MetricStanding } from '../judge/custom-metrics.ts'
 import type { Outlook, Warning } from './rollout-state.ts'
 import type { StoredRollout } from './rollout-store.ts'
 
@@ -24,6 +25,8 @@ export interface RolloutView {
   /** How long it was expected to take when that could first be said. */
   readonly expectation: { readonly seconds: number | null; readonly requestsPerSecond: number } | null
   readonly warnings: readonly Warning[]
+  /** The team's own metrics at the last look. */
+  readonly metrics: readonly MetricStanding[]
   readonly startedAt: string
   readonly endedAt: string | null
   /** Milliseconds from the decision to withdraw until every gateway worker had applied it; null when not withdrawn. */
@@ -59,6 +62,7 @@ export function rolloutView({ name, route, file, state, version }: StoredRollout
       requestsPerSecond: state.expectation.requestsPerSecond,
     },
     warnings: state.warnings,
+    metrics: state.metrics,
     startedAt: new Date(state.startedAt).toISOString(),
     endedAt: state.endedAt === null ? null : new Date(state.endedAt).toISOString(),
     withdrawMs:

@@ -3,6 +3,8 @@ import type { GatewayClient } from '../../client/gateway.ts'
 import { WeirError } from '../../contract/errors.ts'
 import { rolloutFile, type RolloutFile } from '../../contract/rollout.ts'
 import { describeIssues } from '../../lib/parse.ts'
+import { describeProblem } from '../../lib/problem.ts'
+import { parseCondition } from '../judge/condition.ts'
 import type { ModelVersion, Registry } from '../registry/registry.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { LATER_FIELDS, type Placement, type RolloutState } from './rollout-state.ts'
@@ -19,6 +21,28 @@ export function parseRollout(source: unknown): RolloutFile {
   const parsed = rolloutFile.safeParse(source)
   if (parsed.success) return parsed.data
   throw new WeirError('invalid_setting', describeIssues(parsed.error))
+}
+
+/** Metrics that could only ever be errors are refused before anything starts. */
+export function refuseMetrics({ spec: { analysis } }: RolloutFile, hasPrometheus: boolean): void {
+  if (analysis.metrics.length > 0 && !hasPrometheus) {
+    throw new WeirError(
+      'invalid_setting',
+      'spec.analysis.metrics needs a Prometheus server: start the controller with PROMETHEUS_URL',
+    )
+  }
+  for (const [index, { successCondition, failureCondition }] of analysis.metrics.entries()) {
+    for (const [setting, text] of Object.entries({ successCondition, failureCondition }))
+      if (text !== undefined) readCondition(`spec.analysis.metrics.${index}.${setting}`, text)
+  }
+}
+
+function readCondition(setting: string, text: string): void {
+  try {
+    parseCondition(text)
+  } catch (cause) {
+    throw new WeirError('invalid_setting', `${setting}: ${describeProblem(cause)}`, { cause })
+  }
 }
 
 /**

@@ -45,18 +45,20 @@ export async function startWorld(t: Test, policy: object = {}): Promise<World> {
 }
 
 /** A controller in this process: its real store, API and reconciler; a test decides when it looks. */
-export async function startControl(t: Test, world: World) {
+export async function startControl(t: Test, world: World, prometheusUrl?: string) {
   const { gateway: small, runtime, clock, stateDir } = world
   const store = openStore(stateDir)
   const log = pino({ level: 'silent' })
   const audit = createAudit(store)
   const rollouts = createRolloutStore(store)
   const gateway = createGatewayClient({ baseUrl: small.url })
+  const prometheus = prometheusUrl === undefined ? undefined : { baseUrl: prometheusUrl }
   const metrics = createControllerMetrics(rollouts.latest)
   const evidence = metrics.watch(createGatewayScrape({ baseUrls: [small.url], clock }))
   const shared = { store, rollouts, audit, gateway, registry, runtime, clock, log, metrics }
-  const reconciler = createReconciler({ ...shared, evidence })
-  const service = createRolloutService({ ...shared, nudge: () => {} })
+  const reconciler = createReconciler({ ...shared, evidence, prometheus })
+  const hasPrometheus = prometheus !== undefined
+  const service = createRolloutService({ ...shared, hasPrometheus, nudge: () => {} })
   const app = await createControllerApp({ service, registry, runtime, audit, store, clock, log, metrics })
   const url = await app.listen({ port: 0, host: '127.0.0.1' })
   let open = true

@@ -244,6 +244,7 @@ function seen(over: Partial<Observation> = {}): Observation {
     ejection: { action: 'none' },
     decision: null,
     holds: [],
+    metrics: [],
     allows: () => false,
     ...over,
   }
@@ -295,5 +296,6 @@ function state(): RolloutState {
     outlook: null,
     expectation: null,
     warnings: [],
+    metrics: [],
   }
 }

@@ -1,10 +1,12 @@
 import t from 'tap'
+import type { Look } from '../../contract/history.ts'
 import { parseCondition } from '../../controller/judge/condition.ts'
 import {
   createCustomMetric,
   type CustomMetric,
   type Measurement,
 } from '../../controller/judge/custom-metric.ts'
+import { createCustomMetrics } from '../../controller/judge/custom-metrics.ts'
 
 t.test('a condition compares the result with numbers', t => {
   const holds: readonly (readonly [string, number, boolean])[] = [
@@ -56,7 +58,6 @@ const METRIC: CustomMetric = {
   failureCondition: 'result > 0.5',
   failureLimit: 3,
   consecutiveErrorLimit: 2,
-  dryRun: false,
 }
 const value = (value: number): Measurement => ({ kind: 'value', value })
 const error: Measurement = { kind: 'error', reason: 'no answer' }
@@ -93,10 +94,24 @@ t.test('errors hold, too many in a row pause, and none of them counts as a failu
   t.end()
 })
 
-t.test('a dry run has no effect', t => {
-  t.same(
-    actions([error, error, error, value(0.9), value(0.9), value(0.9)], { dryRun: true }),
-    Array(6).fill('pass'),
-  )
+t.test('a dry run has no effect, and is told', t => {
+  const rule = createCustomMetrics([
+    { ...METRIC, successCondition: undefined, query: 'q', failureLimit: 1, dryRun: true },
+  ])
+  const at = (metrics: Look['metrics']) => rule({ t: 0, weights: {}, series: [], metrics })
+  t.match(at([{ name: 'gpu-errors', value: 0.1 }]), [{ action: 'pass', reason: null, value: 0.1 }])
+  t.match(at([{ name: 'gpu-errors', value: 0.9 }]), [
+    { action: 'pass', reason: /^dry run, would withdraw: / },
+  ])
+  t.end()
+})
+
+t.test('NaN and infinities are values as recorded, and what was not recorded was not measured', t => {
+  const rule = createCustomMetrics([{ ...METRIC, query: 'q', dryRun: false }])
+  const at = (metrics: Look['metrics']) => rule({ t: 0, weights: {}, series: [], metrics })[0]
+  t.match(at([{ name: 'gpu-errors', value: 'NaN' }]), { action: 'hold', value: 'NaN' })
+  t.match(at([{ name: 'gpu-errors', value: '-Inf' }]), { action: 'pass', value: '-Inf' })
+  t.match(at(undefined), { action: 'hold', value: null, reason: /not measured at this look/ })
+  t.match(at([{ name: 'gpu-errors', error: 'no answer' }]), { action: 'hold', reason: /no answer/ })
   t.end()
 })

@@ -197,18 +197,27 @@ t.test('failures that outnumber requests, and buckets that fall, are left aside'
   t.end()
 })
 
-t.test('a reason to hold from elsewhere stops advancing, and never stops a withdrawal', t => {
-  const holds = ['sample-ratio mismatch']
-  const hold = (looks: readonly Look[]) => {
-    const judge = createJudge(options())
-    return looks.map(look => judge.step(look, { holds }))
-  }
-  const decisions = hold(healthy())
-  t.ok(decisions.every(({ action }) => action === 'hold'))
-  t.match(decisions.at(-1)?.reason, /sample-ratio mismatch/)
-  t.equal(hold(harmful()).at(-1)?.action, 'withdraw')
-  t.end()
-})
+t.test(
+  "a metric of the team's own that is not as it should be stops advancing, and never a withdrawal",
+  t => {
+    const metrics = [{ name: 'gpu-errors', query: 'q', successCondition: 'result < 0.01' }]
+    const withMetric = (looks: readonly Look[], value: number) =>
+      judged(
+        looks.map(look => ({ ...look, metrics: [{ name: 'gpu-errors', value }] })),
+        { metrics },
+      )
+    t.ok(withMetric(healthy(), 0.001).some(({ action }) => action === 'advance'))
+    const decisions = withMetric(healthy(), 0.5)
+    t.ok(decisions.every(({ action }) => action === 'hold'))
+    t.match(decisions.at(-1)?.reason, /gpu-errors is 0\.5: result < 0\.01 does not hold/)
+    t.equal(withMetric(harmful(), 0.5).at(-1)?.action, 'withdraw')
+    t.ok(
+      judged(healthy(), { metrics }).every(({ action }) => action === 'hold'),
+      'nor one that was not measured',
+    )
+    t.end()
+  },
+)
 
 t.test('by the clock, each weight needs its number of candidate requests instead of evidence', t => {
   const looks = simulate({
