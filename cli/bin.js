@@ -21,7 +21,8 @@ if (Number(process.versions.node.split('.')[0]) >= NEEDED) {
 } else {
   console.error(
     `weir needs Node ${NEEDED} or newer; this is ${process.version}, and the pinned one is not installed.\n` +
-      'Run `npm ci` in the project folder (it brings Node 24 along), or install Node 24 and run this again.',
+      'Run `npm ci` in the project folder, with install scripts allowed (not --ignore-scripts): it brings Node 24 along.\n' +
+      'Or install Node 24 and run this again.',
   )
   process.exit(1)
 }

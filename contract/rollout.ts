@@ -50,7 +50,7 @@ const analysis = z.strictObject({
   /** The chance, over all looks of the rollout, that a healthy candidate is withdrawn. */
   alpha: z.number().gt(0).max(0.2).default(0.01),
   /** Time between looks. */
-  interval: durationMs.default(5000),
+  interval: durationMs.refine(ms => ms >= 100 && ms <= 3_600_000, 'must be 100ms to 1h').default(5000),
   /** How long after a weight change counts are left aside; by default the request time-out plus one interval. */
   settle: durationMs.optional(),
   /** Share of all users who may see the excess, unless the ramp step names its own. */
@@ -75,8 +75,12 @@ const analysis = z.strictObject({
     .default([]),
 })
 
+const MAX_DEADLINE_MS = 720 * 3_600_000
+
 const deadline = z.strictObject({
-  after: durationMs.default(7_200_000),
+  after: durationMs
+    .refine(ms => ms >= 1000 && ms <= MAX_DEADLINE_MS, 'must be 1s to 720h')
+    .default(7_200_000),
   do: z.enum(['rollback', 'pause']).default('rollback'),
 })
 

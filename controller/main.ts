@@ -32,21 +32,20 @@ const { values } = parseArgs({
     'owner-pid': { type: 'string' },
   },
 })
-const env = readEnv(
-  {
-    WEIR_STATE: z.string().default('.weir'),
-    WEIR_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
-    PROMETHEUS_URL: z.url({ protocol: /^https?$/ }).optional(),
-  },
-  process.env,
-)
-
 const clock = systemClock
-const log = createLog('controller', env.WEIR_LOG_LEVEL)
-const stateDir = values.state ?? env.WEIR_STATE
 const ownerPid = values['owner-pid'] === undefined ? undefined : Number(values['owner-pid'])
 
 async function main(): Promise<void> {
+  const env = readEnv(
+    {
+      WEIR_STATE: z.string().default('.weir'),
+      WEIR_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
+      PROMETHEUS_URL: z.url({ protocol: /^https?$/ }).optional(),
+    },
+    process.env,
+  )
+  const log = createLog('controller', env.WEIR_LOG_LEVEL)
+  const stateDir = values.state ?? env.WEIR_STATE
   const store = openStore(stateDir)
   const audit = createAudit(store)
   const rollouts = createRolloutStore(store)

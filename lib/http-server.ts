@@ -50,6 +50,9 @@ export function createHttpServer(options: HttpServerOptions): FastifyInstance {
     forceCloseConnections: 'idle',
     genReqId: request => headerValue(request.headers['x-request-id']) ?? randomUUID(),
     clientErrorHandler: answerUnparsable,
+    // a path that is no URL never reaches the router, nor the error handler
+    frameworkErrors: (error, request, reply) =>
+      answerError(error, request, reply.header('x-request-id', request.id)),
     http: {
       headersTimeout: headersTimeoutMs,
       connectionsCheckingInterval: 1000,

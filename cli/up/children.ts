@@ -20,6 +20,8 @@ export interface SupervisedChild {
 }
 
 const MAX_RESTARTS = 5
+/** One that ends by itself sooner than this has said why it cannot start; trying again would not change that. */
+const STARTED_MS = 3000
 /** A child that ran this long has started well; earlier deaths are forgotten. */
 const STEADY_MS = 60_000
 const STOP_LIMIT_MS = 30_000
@@ -55,7 +57,8 @@ export function superviseChild(options: ChildOptions): SupervisedChild {
     restarts = ranMs > STEADY_MS ? 1 : restarts + 1
     const why = await lastComplaint(options.logFile)
     const message = `${options.name} ended (${how})${why === '' ? '' : `: ${why}`}`
-    if (restarts > MAX_RESTARTS) return options.onGiveUp(message)
+    const refusedToStart = typeof how === 'number' && ranMs < STARTED_MS
+    if (refusedToStart || restarts > MAX_RESTARTS) return options.onGiveUp(message)
     options.onRestart(`${message}; starting it again`)
     restartTimer = setTimeout(
       () => {

@@ -9,10 +9,7 @@ const MARK = 'weir.pid'
  * Makes the state folder ready and claims it for this process. `fresh` empties it first, but only a folder that Weir made:
  * somebody's own folder named by mistake is left alone. Throws `conflict` when another `weir up` holds it.
  */
-export async function claimStateFolder(
-  dir: string,
-  { fresh }: { fresh: boolean },
-): Promise<{ isNew: boolean }> {
+export async function claimStateFolder(dir: string, { fresh }: { fresh: boolean }): Promise<void> {
   const holder = await readFile(join(dir, MARK), 'utf8').catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return undefined
     throw error
@@ -24,7 +21,10 @@ export async function claimStateFolder(
       `the state folder ${dir} is in use by process ${pid}; stop it or name another with --state`,
     )
   }
-  const entries = await readdir(dir).catch(() => []) // it may not exist yet; making it is next
+  const entries = await readdir(dir).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [] // making it is next
+    throw error
+  })
   if (holder === undefined && entries.length > 0) {
     throw new WeirError(
       'conflict',
@@ -34,5 +34,4 @@ export async function claimStateFolder(
   if (fresh) await rm(dir, { recursive: true, force: true })
   await mkdir(join(dir, 'logs'), { recursive: true })
   await writeFile(join(dir, MARK), String(process.pid))
-  return { isNew: fresh || entries.length === 0 }
 }

@@ -1,7 +1,11 @@
-import { access, writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { access } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
+import { z } from 'zod'
 import { createGatewayClient } from '../../client/gateway.ts'
 import { WeirError } from '../../contract/errors.ts'
+import { writeFileAtomic } from '../../lib/atomic-file.ts'
+import { readEnv } from '../../lib/env.ts'
 import { freePort } from '../../lib/ports.ts'
 import { superviseChild, type SupervisedChild } from './children.ts'
 import { requireFreePorts } from './ports.ts'
@@ -29,24 +33,31 @@ const say = (line: string) => void process.stdout.write(`${line}\n`)
 
 /** Starts everything, shows how it comes up, and stays until Ctrl-C. Ports are tried before anything is touched. */
 export async function startUp(options: UpOptions): Promise<void> {
+  readEnv({ PROMETHEUS_URL: z.url({ protocol: /^https?$/ }).optional() }, process.env) // misspelt ones are refused here
   const ports = [options.port, options.operatorPort, options.controllerPort].map(portNumber)
+  if (new Set(ports).size < ports.length)
+    throw new WeirError('invalid_setting', 'the three ports must differ')
   await requireFreePorts(options.host, ports)
+  const forModels = await servingPorts(options)
   const stateDir = resolve(options.state ?? process.env['WEIR_STATE'] ?? '.weir')
   await requireModel(options)
-  const { isNew } = await claimStateFolder(stateDir, { fresh: options.fresh })
+  await claimStateFolder(stateDir, { fresh: options.fresh })
   const configFile = join(stateDir, 'gateway.yaml')
-  if (isNew)
-    await writeFile(
-      configFile,
-      seedConfig({ route: options.model, servingPorts: await servingPorts(options) }),
-    )
+  const isNew = !existsSync(configFile) // written last: a start that was killed before begins anew
+  if (isNew) await writeFileAtomic(configFile, seedConfig({ route: options.model, servingPorts: forModels }))
   say(`weir: ${isNew ? 'beginning anew' : 'continuing'} in ${stateDir}`)
   const children = startChildren(options, stateDir, configFile)
   stopInOrder(children)
-  const gateway = createGatewayClient({ baseUrl: `http://127.0.0.1:${options.operatorPort}` })
+  const gateway = createGatewayClient({ baseUrl: operatorUrl(options) })
   const versions = await showProgress({ gateway, route: options.model, logDir: join(stateDir, 'logs'), say })
   const { policy } = await gateway.route(options.model)
   say(await welcome({ options, versions, weights: policy.weights }))
+}
+
+/** Where this machine reaches the operator API: an address for all interfaces is none to call. */
+function operatorUrl({ host, operatorPort }: UpOptions): string {
+  if (host === '0.0.0.0' || host === '::') return `http://127.0.0.1:${operatorPort}`
+  return `http://${host.includes(':') ? `[${host}]` : host}:${operatorPort}`
 }
 
 function portNumber(text: string): number {

@@ -18,6 +18,7 @@ interface StartOptions extends ConnectOptions {
 }
 
 const FOLLOW_EVERY_MS = 500
+const PATIENT_ATTEMPTS = 60
 
 const VERBS: readonly (readonly [verb: string, description: string])[] = [
   ['pause', 'stay at the present weight until resumed'],
@@ -86,11 +87,15 @@ function describeStart({ name, message }: Rollout): string {
 async function rolloutSource(route: string, { to, file, drill }: StartOptions): Promise<unknown> {
   const base = file === undefined ? NO_FILE : asRecord(parse(await readFile(file, 'utf8')), file)
   const spec = asRecord(base['spec'] ?? {}, 'spec')
+  if (spec['route'] !== undefined && spec['route'] !== route) {
+    throw new WeirError('invalid_setting', `${file} is for route ${String(spec['route'])}, not ${route}`)
+  }
   const modelVersion = to ?? spec['modelVersion']
-  if (modelVersion === undefined)
+  if (modelVersion === undefined) {
     throw new WeirError('invalid_setting', 'which version? name it with --to VERSION or in the file')
+  }
   const settings = drill === undefined ? {} : { drill: parseDrill(drill) }
-  return { ...base, spec: { ...spec, route, modelVersion: String(modelVersion), ...settings } }
+  return { ...base, spec: { ...spec, route, modelVersion, ...settings } }
 }
 
 const NO_FILE = { apiVersion: 'weir.dev/v1alpha1', kind: 'Rollout', spec: { analysis: { interval: '1s' } } }
@@ -139,7 +144,7 @@ async function follow(name: string, options: ConnectOptions): Promise<void> {
   const controller = connectController(options)
   const view = createLiveView(process.stdout)
   for (let told = ''; ;) {
-    const rollout = await controller.rollout(name)
+    const rollout = await patiently(() => controller.rollout(name))
     const news = `${rollout.phase} ${rollout.cause} ${rollout.weight}`
     if (news !== told) view.log(options.json ? JSON.stringify(rollout) : rolloutLine(rollout))
     told = news
@@ -150,6 +155,19 @@ async function follow(name: string, options: ConnectOptions): Promise<void> {
     }
     if (!options.json) view.draw([`  ${rollout.message}`])
     await new Promise(resolve => setTimeout(resolve, FOLLOW_EVERY_MS))
+  }
+}
+
+/** A controller that restarts is away for some seconds, and the rollout goes on: that is no reason to stop following it. */
+async function patiently<T>(ask: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await ask()
+    } catch (error) {
+      const away = error instanceof WeirError && error.statusCode >= 500
+      if (!away || attempt === PATIENT_ATTEMPTS) throw error
+      await new Promise(resolve => setTimeout(resolve, FOLLOW_EVERY_MS))
+    }
   }
 }
 

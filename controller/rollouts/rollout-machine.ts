@@ -3,6 +3,7 @@ import type { Phase, RolloutSpec } from '../../contract/rollout.ts'
 import type { EjectionRuling } from '../judge/ejection.ts'
 import type { MetricStanding } from '../judge/custom-metrics.ts'
 import type { DeploymentStatus } from '../runtime/runtime.ts'
+import { inWords } from './duration.ts'
 import { isJudged, isOver, type RolloutState } from './rollout-state.ts'
 import { enterStep, finish, judgedRequests, pausedFor, withdraw } from './transitions.ts'
 import { walkSteps } from './walk-steps.ts'
@@ -101,7 +102,7 @@ function progress(state: RolloutState, seen: Observation, spec: RolloutSpec): Ro
   }
   const failed = seen.metrics.find(({ action }) => action === 'withdraw')
   if (failed) return withdraw(state, 'metric', failed.reason ?? failed.name, now)
-  if (now - state.startedAt > spec.onDeadline.after && state.cause !== 'deadline') {
+  if (now - state.deadlineFrom > spec.onDeadline.after && state.cause !== 'deadline') {
     return overDeadline(state, seen, spec)
   }
   const unmeasured = seen.metrics.find(({ action }) => action === 'pause')
@@ -115,16 +116,13 @@ function progress(state: RolloutState, seen: Observation, spec: RolloutSpec): Ro
 
 /** A deadline without any evidence pauses and asks for a person: missing evidence never withdraws. */
 function overDeadline(state: RolloutState, seen: Observation, spec: RolloutSpec): RolloutState {
-  const minutes = Math.round(spec.onDeadline.after / 60_000)
+  const { after, do: action } = spec.onDeadline
+  const limit = inWords(after / 1000)
   const noEvidence = judgedRequests(state) === 0
-  if (spec.onDeadline.do === 'rollback' && !noEvidence) {
-    return withdraw(state, 'deadline', `not done within ${minutes} min`, seen.now)
+  if (action === 'rollback' && !noEvidence) {
+    return withdraw(state, 'deadline', `not done within ${limit}`, seen.now)
   }
-  return pausedFor(
-    state,
-    'deadline',
-    `not done within ${minutes} min${noEvidence ? ', and no evidence came' : ''}`,
-  )
+  return pausedFor(state, 'deadline', `not done within ${limit}${noEvidence ? ', and no evidence came' : ''}`)
 }
 
 /** A pause step shows as the phase Paused; only what the step itself waits for ends it. */

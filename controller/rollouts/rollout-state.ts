@@ -54,6 +54,8 @@ export interface RolloutState {
   /** The policy version that this rollout wrote or accepted last; null before its first. */
   readonly policyVersion: number | null
   readonly startedAt: number
+  /** The deadline counts from here: the start, or a resume after the deadline. */
+  readonly deadlineFrom: number
   readonly endedAt: number | null
   /** When the decision to withdraw was taken and when every gateway worker had applied it; ms since the epoch. */
   readonly withdrawnAt: number | null

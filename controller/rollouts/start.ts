@@ -85,6 +85,7 @@ export async function firstState(
     previousCandidateEndpoints: candidateEndpoints,
     policyVersion: null,
     startedAt: now,
+    deadlineFrom: now,
     endedAt: null,
     withdrawnAt: null,
     lastDecision: null,

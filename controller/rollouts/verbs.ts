@@ -45,7 +45,16 @@ export function applyVerb(verb: Verb, state: RolloutState, context: VerbContext)
 
 function resumed(state: RolloutState, step: number, { now, actor }: VerbContext): RolloutState {
   const stepSince = step === state.step ? state.stepSince : now
-  return { ...state, phase: 'Progressing', cause: null, step, stepSince, message: `resumed by ${actor}` }
+  const deadlineFrom = state.cause === 'deadline' ? now : state.deadlineFrom
+  return {
+    ...state,
+    phase: 'Progressing',
+    cause: null,
+    step,
+    stepSince,
+    deadlineFrom,
+    message: `resumed by ${actor}`,
+  }
 }
 
 function requireJudged(verb: Verb, state: RolloutState): void {

@@ -10,7 +10,7 @@ import { COMPILE_CACHE } from '../../lib/compile-cache.ts'
 import { leanMemory } from '../../lib/lean-memory.ts'
 import type { Log } from '../../lib/log.ts'
 import { describeProblem } from '../../lib/problem.ts'
-import { freePort } from '../../lib/ports.ts'
+import { freePort, tryPort } from '../../lib/ports.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { Store } from '../store.ts'
 import { createDeploymentTable, type DeploymentRow } from './deployment-table.ts'
@@ -96,6 +96,15 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime {
     await start(row)
   }
 
+  /** A port that somebody else took while we were away is said at the start: what answers there is not our version. */
+  async function requirePorts(): Promise<void> {
+    for (const row of table.all()) {
+      if (row.pid !== null && (await isOurProcess(row.pid, SERVING))) continue
+      const error = await tryPort(host, row.port)
+      if (error) throw error
+    }
+  }
+
   async function superviseOnce(): Promise<void> {
     for (const row of table.all()) {
       try {
@@ -167,6 +176,7 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime {
       return text.slice(-LOG_TAIL_BYTES)
     },
     async supervise(signal) {
+      await requirePorts()
       while (!signal.aborted) {
         await superviseOnce()
         await clock.sleep(SUPERVISE_INTERVAL_MS, signal)

@@ -16,21 +16,23 @@ interface SeedOptions {
 const RETRY_MS = 200
 
 /**
- * Runs versions behind the endpoints that a route's policy names, when nothing was ever deployed here: ROUTE=MODEL:STABLE,CANDIDATE.
+ * Runs versions behind the endpoints that a route's policy names and that nothing was deployed to: ROUTE=MODEL:STABLE,CANDIDATE.
+ * Safe to repeat after a start that was killed half-way. Both versions are looked up before either is started.
  * The gateway starts beside this process, so its first answers may be a moment away.
  */
 export async function seedRoute(seed: string, options: SeedOptions): Promise<void> {
   const { registry, runtime, log } = options
-  if (runtime.list().length > 0) return
   const { route, model, versions } = parseSeed(seed)
+  const wanted = Object.entries(versions)
+  const found = await Promise.all(wanted.map(([, version]) => registry.get(model, version)))
   const { policy } = await routeOnceUp(route, options)
-  for (const [variant, version] of Object.entries(versions)) {
+  for (const [index, [variant]] of wanted.entries()) {
     const [endpoint] = policy.variants[variant]?.endpoints ?? []
-    if (endpoint === undefined)
-      throw new WeirError('conflict', `route ${route} has no endpoint for ${variant}`)
+    const version = found[index]
+    if (endpoint === undefined || version === undefined || runtime.at(endpoint)) continue
     const port = Number(new URL(endpoint).port)
-    await runtime.deploy({ id: `${model}-v${version}`, version: await registry.get(model, version), port })
-    log.info({ route, variant, version, endpoint }, 'deployed')
+    await runtime.deploy({ id: `${model}-v${version.version}`, version, port })
+    log.info({ route, variant, version: version.version, endpoint }, 'deployed')
   }
 }
 

@@ -211,9 +211,7 @@ function removedEntry({ version, epoch }: Omit<Entry, 'text'>): Entry {
 
 function notWritten(cause: unknown): WeirError {
   const code = (cause as NodeJS.ErrnoException).code
-  const full = code === 'ENOSPC' || code === 'EDQUOT'
-  const message = full
-    ? 'no space left for the policy; nothing was changed'
-    : 'the policy could not be written; nothing was changed'
-  return new WeirError(full ? 'insufficient_storage' : 'internal', message, { cause })
+  const why =
+    code === 'ENOSPC' || code === 'EDQUOT' ? 'no space left' : `the store cannot be written (${code})`
+  return new WeirError('insufficient_storage', `${why}; nothing was changed`, { cause })
 }

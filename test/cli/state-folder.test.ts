@@ -6,17 +6,19 @@ import { claimStateFolder } from '../../cli/up/state-folder.ts'
 
 const folder = () => mkdtemp(join(tmpdir(), 'weir-'))
 
-t.test('an empty folder is new, and one that was used before is continued', async t => {
+t.test('a folder can be claimed again by the same process, and what is in it stays', async t => {
   const dir = await folder()
-  t.same(await claimStateFolder(dir, { fresh: false }), { isNew: true })
-  t.same(await claimStateFolder(dir, { fresh: false }), { isNew: false })
+  await claimStateFolder(dir, { fresh: false })
+  await writeFile(join(dir, 'gateway.yaml'), 'x')
+  await claimStateFolder(dir, { fresh: false })
+  t.same((await readdir(dir)).toSorted(), ['gateway.yaml', 'logs', 'weir.pid'])
 })
 
 t.test('--fresh empties a state folder, but never one that Weir did not make', async t => {
   const dir = await folder()
   await claimStateFolder(dir, { fresh: false })
   await writeFile(join(dir, 'controller.db'), 'x')
-  t.same(await claimStateFolder(dir, { fresh: true }), { isNew: true })
+  await claimStateFolder(dir, { fresh: true })
   t.same((await readdir(dir)).toSorted(), ['logs', 'weir.pid'])
 
   const photos = await folder()

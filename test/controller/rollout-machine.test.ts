@@ -198,7 +198,14 @@ t.test('a deadline withdraws on evidence, and only pauses where none came', asyn
     decision: { ...decision('hold'), exposure: { stable: 900, candidate: 100 } },
   })
   t.match(judged, { phase: 'RollingBack', cause: 'deadline' })
-  t.match(look(before, late), { phase: 'Paused', cause: 'deadline' })
+  const paused = look(before, late)
+  t.match(paused, { phase: 'Paused', cause: 'deadline', message: /within 2 h/ })
+  const resumed = applyVerb('resume', paused, { spec, now: late.now, actor: 'ada' })
+  t.match(
+    look(resumed, { now: late.now + 1000 }),
+    { phase: 'Progressing' },
+    'a resume gives the same time again',
+  )
 })
 
 t.test('an abort outranks everything, also during promotion', async t => {
@@ -290,6 +297,7 @@ function state(): RolloutState {
     previousCandidateEndpoints: [endpoint],
     policyVersion: 4,
     startedAt: 0,
+    deadlineFrom: 0,
     endedAt: null,
     withdrawnAt: null,
     lastDecision: null,

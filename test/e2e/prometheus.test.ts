@@ -69,7 +69,7 @@ const SPEC = {
   route: 'food11',
   modelVersion: '2',
   strategy: { canary: { steps: [{ setWeight: 50 }, { ramp: { riskBudget: '5pp', to: 95 } }] } },
-  analysis: { interval: '1s', settle: '4s' },
+  analysis: { interval: '1s', settle: '4s', latency: { toleranceRatio: 8 } },
 }
 
 function scrapeConfig(operatorPort: number): string {

@@ -21,6 +21,7 @@ t.test('every refusal has the error shape, a stable code and the request id', as
   const json = { 'content-type': 'application/json' }
   const cases: [string, RequestInit, number, string][] = [
     ['/nowhere', {}, 404, 'not_found'],
+    ['/%zz', {}, 400, 'bad_request'],
     ['/echo', { method: 'POST', body: '{', headers: json }, 400, 'invalid_json'],
     ['/echo', { method: 'POST', body: '', headers: json }, 400, 'invalid_json'],
     [
