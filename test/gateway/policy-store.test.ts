@@ -50,7 +50,7 @@ test('a store opened again has what was committed, and a removed route goes on c
 
 for (const [problem, code] of [
   ['ENOSPC', 'insufficient_storage'],
-  ['EACCES', 'internal'],
+  ['EACCES', 'insufficient_storage'],
 ] as const) {
   test(`a policy that cannot be written (${problem}) changes nothing, in memory or on the disk`, async t => {
     let full = false
