@@ -1,6 +1,7 @@
 import type { AttemptKind, Outcome } from '../../contract/metrics.ts'
 import type { FailureReason } from '../../contract/policy.ts'
-import type { AnswerHead, Attempt, AttemptFailure, AttemptListener } from './attempt.ts'
+import type { CallFailure } from '../upstream/connection.ts'
+import type { AnswerHead, Attempt, AttemptListener } from './attempt.ts'
 import type { Variant } from './policy.ts'
 
 /** An answer is held up to this length; a longer one streams from there on and can no longer be replaced. */
@@ -9,7 +10,7 @@ const HELD_ANSWER_BYTES = 64 * 1024
 /** What an answer asks of, and tells, the request it belongs to. */
 export interface AnswerOwner {
   /** The attempt failed and nothing has reached the client: true when something else goes on, so that this one is forgotten. */
-  recover(answer: Answer, failure: AttemptFailure): boolean
+  recover(answer: Answer, failure: CallFailure): boolean
   /** Whether the answer must be complete before a byte of it reaches the client. */
   mustHold(answer: Answer): boolean
   /** The answer goes to the client as it comes; `tooLong`: it could not be held any longer. */
@@ -18,7 +19,7 @@ export interface AnswerOwner {
   end(answer: Answer): void
   /** A held answer is complete. */
   deliver(answer: Answer): void
-  fail(answer: Answer, failure: AttemptFailure): void
+  fail(answer: Answer, failure: CallFailure): void
 }
 
 /** One variant's answer to a request: held until it is complete, or streamed to the client. */
@@ -74,11 +75,11 @@ export class Answer implements AttemptListener {
     else this.#owner.deliver(this)
   }
 
-  onFailure(_: Attempt, failure: AttemptFailure): void {
+  onFailure(_: Attempt, failure: CallFailure): void {
     this.failed(failure)
   }
 
-  failed(failure: AttemptFailure): void {
+  failed(failure: CallFailure): void {
     if (this.claimed || !this.#owner.recover(this, failure)) this.#owner.fail(this, failure)
   }
 

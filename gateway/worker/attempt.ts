@@ -1,5 +1,5 @@
-import type { Dispatcher } from 'undici'
-import type { FailureReason } from '../../contract/policy.ts'
+import type { RawHead } from '../upstream/answer-head.ts'
+import type { AnswerHandler, Call, CallFailure } from '../upstream/connection.ts'
 import type { RequestBody } from './body.ts'
 import { answerHeaders, type AnswerHeaders } from './headers.ts'
 import type { Target } from './target.ts'
@@ -8,7 +8,7 @@ import type { Limited, TimeLimits } from './time-limits.ts'
 export interface AttemptRequest {
   readonly method: string
   readonly path: string
-  readonly headers: string[]
+  readonly headers: readonly string[]
   readonly body: RequestBody
   /** Counted from when the client has sent everything: its slowness is not the variant's. */
   readonly timeoutMs: number
@@ -20,7 +20,7 @@ export interface AttemptListener {
   onHead(attempt: Attempt, head: AnswerHead): void
   onData(attempt: Attempt, chunk: Buffer): void
   onEnd(attempt: Attempt): void
-  onFailure(attempt: Attempt, failure: AttemptFailure): void
+  onFailure(attempt: Attempt, failure: CallFailure): void
 }
 
 export interface AnswerHead {
@@ -29,29 +29,21 @@ export interface AnswerHead {
   readonly headers: AnswerHeaders
 }
 
-export interface AttemptFailure {
-  readonly reason: FailureReason
-  /** Not a byte of the request can have been acted upon. */
-  readonly unsent: boolean
-  /** The connection had served before and closed before a byte of the answer came: likely the reuse race. */
-  readonly reusedConnection: boolean
-}
-
 /**
  * One request to one endpoint: the single way in which split, sticky, override, retry, fallback, hedge and mirror reach a
  * variant. Releases the target exactly once.
  */
-export class Attempt implements Dispatcher.DispatchHandler, Limited {
+export class Attempt implements AnswerHandler, Limited {
   dueAt = Infinity
+  place = -1
   readonly target: Target
   readonly startedAt: number
   /** A head has come; from now on only silence between chunks times out. */
   streaming = false
   readonly #request: AttemptRequest
   readonly #listener: AttemptListener
-  #controller: Dispatcher.DispatchController | undefined
-  #headSeen = false
-  #sent = false
+  /** Gone once the connection serves somebody else. */
+  #call: Call | undefined
   #over = false
   /** Bytes read of an answer that does not matter; below 0 it does. */
   #discarding = -1
@@ -66,10 +58,8 @@ export class Attempt implements Dispatcher.DispatchHandler, Limited {
   }
 
   start(): this {
-    const { method, path, headers, body } = this.#request
-    body.whenComplete(() => this.#armTimer())
-    const options = { method, path, headers, body: body.open(), idempotent: false, blocking: false }
-    this.target.pool().dispatch(options, this)
+    this.#request.body.whenComplete(() => this.#armTimer())
+    this.#call = this.target.connections().send(this.#request, this)
     return this
   }
 
@@ -82,7 +72,7 @@ export class Attempt implements Dispatcher.DispatchHandler, Limited {
   abort(): void {
     if (this.#over) return
     this.#finish()
-    this.#controller?.abort(GIVEN_UP)
+    this.#hangUp()
   }
 
   /** The rest of the answer does not matter: a short one is read so that the connection can go on being used. */
@@ -94,47 +84,35 @@ export class Attempt implements Dispatcher.DispatchHandler, Limited {
   }
 
   pause(): void {
-    this.#controller?.pause()
+    if (this.#over) return
+    this.#call?.pause()
     this.dueAt = Infinity
   }
 
   resume(): void {
-    this.#controller?.resume()
-    if (!this.#over) this.#armTimer()
+    if (this.#over) return
+    this.#call?.resume()
+    this.#armTimer()
   }
 
   timeOut(): void {
-    const controller = this.#controller
     if (this.#over) {
       this.#request.timeLimits.forget(this)
-      return controller?.abort(GIVEN_UP) // what was discarded never ended
+      return this.#hangUp() // what was discarded never ended
     }
-    this.#fail({ reason: 'timeout', unsent: controller === undefined, reusedConnection: false })
-    controller?.abort(GIVEN_UP)
+    const unsent = this.#call?.sent !== true
+    this.#hangUp()
+    this.#fail({ reason: 'timeout', unsent, reusedConnection: false })
   }
 
-  onRequestStart(controller: Dispatcher.DispatchController): void {
-    this.#controller = controller
-    this.#sent = true
-    if (this.#over) controller.abort(GIVEN_UP)
+  onHead({ status, statusText, headers }: RawHead): void {
+    if (!this.#over) this.#listener.onHead(this, { status, statusText, headers: answerHeaders(headers) })
   }
 
-  onResponseStart(
-    controller: Dispatcher.DispatchController,
-    status: number,
-    _: unknown,
-    statusText = '',
-  ): void {
-    if (status < 200 || this.#over) return // 1xx is meant for this connection
-    this.#headSeen = true
-    const raw = controller.rawHeaders as Buffer[] // the one form that undici's HTTP/1 client gives
-    this.#listener.onHead(this, { status, statusText, headers: answerHeaders(raw) })
-  }
-
-  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+  onData(chunk: Buffer): void {
     if (this.#discarding >= 0) {
       this.#discarding += chunk.length
-      if (this.#discarding > MAX_DISCARDED_BYTES) controller.abort(GIVEN_UP)
+      if (this.#discarding > MAX_DISCARDED_BYTES) this.#hangUp()
       return
     }
     if (this.#over) return
@@ -142,21 +120,23 @@ export class Attempt implements Dispatcher.DispatchHandler, Limited {
     this.#listener.onData(this, chunk)
   }
 
-  onResponseEnd(): void {
+  onEnd(): void {
+    this.#call = undefined
     if (this.#over) return this.#request.timeLimits.forget(this)
     this.#finish()
     this.#listener.onEnd(this)
   }
 
-  onResponseError(_: unknown, error: Error): void {
+  onFailure(failure: CallFailure): void {
+    this.#call = undefined
     if (this.#over) return this.#request.timeLimits.forget(this)
-    this.#fail(this.#failureOf(error))
+    this.#fail(failure)
   }
 
-  #failureOf(error: Error & { code?: string; socket?: { bytesRead?: number } }): AttemptFailure {
-    const reason = reasonOf(error) ?? (this.#sent ? 'reset' : 'connect')
-    const reusedConnection = reason === 'reset' && !this.#headSeen && (error.socket?.bytesRead ?? 0) > 0
-    return { reason, unsent: !this.#sent, reusedConnection }
+  /** An endpoint that stops reading in mid-upload stops the client, too: then nothing else would end the attempt. */
+  onStalled(stalled: boolean): void {
+    if (stalled) this.#armTimer()
+    else if (!this.#request.body.complete) this.dueAt = Infinity
   }
 
   #armTimer(): void {
@@ -164,7 +144,7 @@ export class Attempt implements Dispatcher.DispatchHandler, Limited {
     this.dueAt = performance.now() + this.#request.timeoutMs
   }
 
-  #fail(failure: AttemptFailure): void {
+  #fail(failure: CallFailure): void {
     this.#finish()
     this.#listener.onFailure(this, failure)
   }
@@ -174,26 +154,11 @@ export class Attempt implements Dispatcher.DispatchHandler, Limited {
     this.#request.timeLimits.forget(this)
     this.target.released()
   }
+
+  #hangUp(): void {
+    this.#call?.abort()
+    this.#call = undefined
+  }
 }
 
-const GIVEN_UP = new Error('given up')
 const MAX_DISCARDED_BYTES = 64 * 1024
-
-function reasonOf({ name, code = '' }: Error & { code?: string }): FailureReason | undefined {
-  return name === 'HTTPParserError' ? 'invalid' : REASONS[code]
-}
-
-const REASONS: Readonly<Record<string, FailureReason>> = {
-  ECONNREFUSED: 'connect',
-  EHOSTUNREACH: 'connect',
-  ENETUNREACH: 'connect',
-  ENOTFOUND: 'connect',
-  EAI_AGAIN: 'connect',
-  EMFILE: 'connect',
-  UND_ERR_CONNECT_TIMEOUT: 'connect',
-  UND_ERR_HEADERS_OVERFLOW: 'invalid',
-  UND_ERR_RES_CONTENT_LENGTH_MISMATCH: 'reset',
-  UND_ERR_HEADERS_TIMEOUT: 'timeout',
-  UND_ERR_BODY_TIMEOUT: 'timeout',
-  UND_ERR_INVALID_ARG: 'invalid',
-}

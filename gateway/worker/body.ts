@@ -1,6 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import { EventEmitter } from 'node:events'
-import type { Readable } from 'node:stream'
+import type { BodyReader } from '../upstream/upload.ts'
 
 /** A request's body: received once, read by as many attempts as it takes while it is kept. */
 export interface RequestBody {
@@ -9,12 +8,14 @@ export interface RequestBody {
   /** Every chunk is still here, so another attempt (or the mirror) can have it. */
   readonly replayable: boolean
   readonly bytes: number
+  /** Of the whole, where it is known: because the client said so, or because all is here. */
+  readonly length: number | undefined
   /** Calls back once, when it is complete or too long to wait for: attempts start then. */
   whenGathered(callback: () => void): void
   /** Calls back once when it is complete; at once when it is already. */
   whenComplete(callback: () => void): void
-  /** The body for one attempt: nothing, one buffer, or a stream of its own over the kept chunks and those to come. */
-  open(): Buffer | Readable | null
+  /** The body for one attempt: the kept chunks and those to come, of which `onMore` tells. */
+  open(onMore: () => void): BodyReader
   /** All of a complete and kept body, for a digest or a record. */
   chunks(): readonly Buffer[]
   /** Somebody else needs it too; every `retain`, and the making of the body, is answered by one `release`. */
@@ -45,9 +46,10 @@ export const EMPTY_BODY: RequestBody = {
   complete: true,
   replayable: true,
   bytes: 0,
+  length: 0,
   whenGathered: callback => callback(),
   whenComplete: callback => callback(),
-  open: () => null,
+  open: () => ({ next: () => undefined, ended: true, close: () => undefined }),
   chunks: () => [],
   retain: () => undefined,
   release: () => undefined,
@@ -67,8 +69,9 @@ export class KeptBody implements RequestBody {
   #chunks: Buffer[] = []
   /** Chunks given up after the body became too long to keep. */
   #dropped = 0
-  #readers: ReplayStream[] = []
+  #readers: Reader[] = []
   #holders = 1
+  #released = false
   #onGathered: (() => void) | undefined
   #onComplete: (() => void)[] = []
 
@@ -90,11 +93,16 @@ export class KeptBody implements RequestBody {
     else this.#onComplete.push(callback)
   }
 
-  open(): Buffer | Readable | null {
-    if (this.complete && this.#chunks.length <= 1 && this.#dropped === 0) return this.#chunks[0] ?? null
-    const reader = new ReplayStream(this)
-    this.#readers.push(reader)
-    return reader as unknown as Readable // as far as undici's writer goes
+  get length(): number | undefined {
+    if (this.complete) return this.bytes
+    const declared = this.#request.headers['content-length'] // the parser holds the client to it
+    return declared === undefined ? undefined : Number(declared)
+  }
+
+  open(onMore: () => void): BodyReader {
+    const reader = new Reader(this, onMore)
+    if (!this.complete) this.#readers.push(reader)
+    return reader
   }
 
   chunks(): readonly Buffer[] {
@@ -109,6 +117,8 @@ export class KeptBody implements RequestBody {
     if (--this.#holders > 0) return
     if (this.replayable) this.#options.memory.usedBytes -= this.bytes
     this.replayable = false
+    this.#released = true
+    if (!this.complete) this.#request.resume() // the client is let finish, or it might never read its answer
     this.#chunks = []
     this.#readers = []
   }
@@ -128,11 +138,13 @@ export class KeptBody implements RequestBody {
     if (this.#chunks.length === 0) this.#request.resume()
   }
 
-  forget(reader: ReplayStream): void {
+  forget(reader: Reader): void {
+    if (this.#readers.length === 0) return
     this.#readers = this.#readers.filter(other => other !== reader)
   }
 
   #receive(chunk: Buffer): void {
+    if (this.#released) return
     this.bytes += chunk.length
     if (this.bytes > this.#options.maxBytes) {
       this.#stopReading()
@@ -140,7 +152,7 @@ export class KeptBody implements RequestBody {
     }
     this.#chunks.push(chunk)
     this.#account(chunk.length)
-    for (const reader of this.#readers) reader.more()
+    for (const reader of this.#readers) reader.onMore()
     if (this.bytes > GATHER_BYTES) this.#gathered()
     if (!this.replayable && this.#unread() > READ_AHEAD_BYTES) this.#request.pause()
   }
@@ -166,7 +178,7 @@ export class KeptBody implements RequestBody {
 
   #finish(): void {
     this.complete = true
-    for (const reader of this.#readers) reader.more()
+    for (const reader of this.#readers) reader.onMore()
     this.#gathered()
     for (const callback of this.#onComplete.splice(0)) callback()
   }
@@ -177,65 +189,28 @@ export class KeptBody implements RequestBody {
   }
 }
 
-/**
- * The body for one attempt. undici destroys the body of a failed attempt; it gets this and never the request itself. No Readable
- * of Node's: what undici's writer uses of a stream is below, and a Readable costs more than the rest of an attempt at 60 KB.
- */
-class ReplayStream extends EventEmitter {
+/** One attempt's way through the body. */
+class Reader implements BodyReader {
+  readonly onMore: () => void
   readonly #body: KeptBody
   #position = 0
-  #flowing = false
-  #over = false
 
-  constructor(body: KeptBody) {
-    super()
+  constructor(body: KeptBody, onMore: () => void) {
     this.#body = body
+    this.onMore = onMore
   }
 
-  resume(): this {
-    this.#flowing = true
-    this.more()
-    return this
+  get ended(): boolean {
+    return this.#body.complete && this.#body.chunkAt(this.#position) === undefined
   }
 
-  pause(): this {
-    this.#flowing = false
-    return this
+  next(): Buffer | undefined {
+    const chunk = this.#body.chunkAt(this.#position)
+    if (chunk !== undefined) this.#body.consumed(++this.#position)
+    return chunk
   }
 
-  /** Only there because undici knows a stream by it. */
-  pipe(): never {
-    throw new Error('not for piping')
-  }
-
-  more(): void {
-    while (this.#flowing && !this.#over) {
-      const chunk = this.#body.chunkAt(this.#position)
-      if (chunk === undefined) break
-      this.#position++
-      this.emit('data', chunk)
-      this.#body.consumed(this.#position)
-    }
-    if (!this.#flowing || this.#over) return
-    if (this.#body.complete && this.#body.chunkAt(this.#position) === undefined) this.#end()
-  }
-
-  destroy(error?: Error): this {
-    if (this.#over) return this
-    this.#over = true
+  close(): void {
     this.#body.forget(this)
-    if (error && this.listenerCount('error') > 0) this.emit('error', error)
-    this.emit('close')
-    return this
-  }
-
-  /** Not at once: undici is still putting its listeners on when it first asks for data, and would never take them off. */
-  #end(): void {
-    this.#over = true
-    this.#body.forget(this)
-    process.nextTick(() => {
-      this.emit('end')
-      this.emit('close')
-    })
   }
 }

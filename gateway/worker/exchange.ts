@@ -1,17 +1,18 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { WeirError } from '../../contract/errors.ts'
-import type { AttemptKind, Outcome } from '../../contract/metrics.ts'
 import type { PredictionIds } from '../prediction-id.ts'
-import { Answer, type AnswerOwner } from './answer.ts'
-import { Attempt, type AttemptFailure } from './attempt.ts'
+import type { CallFailure } from '../upstream/connection.ts'
+import type { Answer, AnswerOwner } from './answer.ts'
+import { Attempts } from './attempts.ts'
 import type { RequestBody } from './body.ts'
 import { certify, type Certified } from './certify.ts'
 import { createDelivery, type Delivery } from './delivery.ts'
-import { decideRecovery, type Recovery } from './fallback.ts'
 import { hedgeAfterMs } from './hedge.ts'
+import { liveRequestOf } from './live-request.ts'
 import type { Route, Variant } from './policy.ts'
-import { failureError, sendError, type AnswerMarks } from './respond.ts'
-import { isOpen, pickDesperately, pickTarget, type Target } from './target.ts'
+import { Recoveries } from './recoveries.ts'
+import { failureError, sendError, sendErrorAndDrain, type AnswerMarks } from './respond.ts'
+import { isOpen } from './target.ts'
 import type { TimeLimits } from './time-limits.ts'
 
 export interface ExchangeOptions {
@@ -41,12 +42,8 @@ export interface ExchangeOptions {
 export class Exchange implements AnswerOwner {
   readonly #o: ExchangeOptions
   readonly #delivery: Delivery
-  readonly #active = new Set<Answer>()
-  readonly #tried: Target[] = []
-  #deadlineAt = Infinity
-  #retries = 0
-  #reuseRaceTried = false
-  #fallbackTried = false
+  readonly #attempts: Attempts
+  readonly #recoveries: Recoveries
   /** The variant that was chosen, when another answers for it. */
   #fellBackFrom: string | undefined
   #hedgeTimer: NodeJS.Timeout | undefined
@@ -55,6 +52,8 @@ export class Exchange implements AnswerOwner {
   constructor(options: ExchangeOptions) {
     this.#o = options
     this.#delivery = createDelivery(options.response)
+    this.#attempts = createAttempts(this, options)
+    this.#recoveries = new Recoveries(options.route, options.body, this.#attempts)
     options.response.on('close', () => this.#clientGone())
   }
 
@@ -62,59 +61,56 @@ export class Exchange implements AnswerOwner {
   start(): void {
     if (this.#done) return
     const { route, chosen, kind } = this.#o
-    this.#deadlineAt = performance.now() + route.deadlineMs
+    this.#attempts.start()
     route.retryBudget.requested()
     const fallback = this.#fallbackVariant()
     if (fallback && fallback !== chosen && !chosen.targets.some(isOpen) && fallback.targets.some(isOpen))
       return this.#tryFallback(fallback) // all endpoints are out: their share goes over at once
     this.#armHedge(chosen)
-    this.#try(chosen, kind)
+    this.#attempts.begin(chosen, kind)
   }
 
   /** Ends the request with an error of our own. */
   refuse(error: WeirError): void {
     if (this.#done) return
-    for (const answer of this.#active) this.#drop(answer)
-    sendError(this.#o.response, error, this.#o.requestId)
+    this.#attempts.dropAll()
+    const { body, response, requestId } = this.#o
+    if (body.complete) sendError(response, error, requestId)
+    else sendErrorAndDrain(response, error, requestId)
     this.#finish(error.statusCode)
   }
 
   /** Somebody else answers the client. */
   abandon(status: number): void {
     if (this.#done) return
-    for (const answer of this.#active) this.#drop(answer)
+    this.#attempts.dropAll()
     this.#finish(status)
   }
 
-  recover(answer: Answer, { reason, ...failure }: AttemptFailure): boolean {
+  recover(answer: Answer, failure: CallFailure): boolean {
     if (this.#done || this.#o.response.headersSent) return false
-    const recovery = this.#decideRecovery(answer, { reason, ...failure })
-    if (recovery === 'same-endpoint') return this.#tryAgain(answer)
-    if (this.#othersThan(answer) > 0 && recovery !== 'retry') {
-      this.#record(answer, 'failure', reason)
+    const recovery = this.#recoveries.decide(answer, failure)
+    if (recovery === 'same-endpoint') {
+      this.#attempts.repeat(answer)
       return true
     }
-    switch (recovery) {
-      case 'retry':
-        this.#retries++
-        this.#record(answer, 'failure', reason)
-        this.#try(answer.variant, 'retry')
-        return true
-      case 'fallback':
-        this.#record(answer, 'failure', reason)
-        this.#tryFallback(this.#fallbackVariant() ?? answer.variant)
-        return true
-      default:
-        if (recovery.unprotected !== undefined) answer.variant.counts.unprotected(recovery.unprotected)
-        return false
+    const othersGoOn = this.#attempts.othersThan(answer) > 0
+    if (typeof recovery === 'object' && !othersGoOn) {
+      if (recovery.unprotected !== undefined) answer.variant.counts.unprotected(recovery.unprotected)
+      return false
     }
+    this.#attempts.record(answer, 'failure', failure.reason)
+    if (recovery === 'retry') this.#attempts.begin(answer.variant, 'retry')
+    else if (!othersGoOn) this.#tryFallback(this.#fallbackVariant() ?? answer.variant)
+    return true
   }
 
   mustHold(answer: Answer): boolean {
     const { underContract, body, route } = this.#o
-    if ((underContract && answer.succeeded) || this.#active.size > 1) return true
+    if ((underContract && answer.succeeded) || this.#attempts.underWay > 1) return true
     const { fallback, idempotent } = route.policy
-    const canFallBack = fallback !== undefined && fallback.to !== answer.variant.name && !this.#fallbackTried
+    const canFallBack =
+      fallback !== undefined && fallback.to !== answer.variant.name && !this.#recoveries.fallbackTried
     return canFallBack && idempotent && body.replayable
   }
 
@@ -154,81 +150,20 @@ export class Exchange implements AnswerOwner {
     this.#finish(answer.head?.status ?? 0, answer)
   }
 
-  fail(answer: Answer, { reason }: AttemptFailure): void {
-    this.#record(answer, 'failure', reason)
+  fail(answer: Answer, { reason }: CallFailure): void {
+    this.#attempts.record(answer, 'failure', reason)
     if (this.#done) return
     if (this.#o.response.headersSent) {
       this.#delivery.cut()
       return this.#finish(answer.head?.status ?? 0, answer)
     }
-    if (this.#active.size === 0) this.refuse(failureError(reason))
-  }
-
-  #try(variant: Variant, kind: AttemptKind): void {
-    const answer = new Answer(this, variant, kind)
-    this.#active.add(answer)
-    const dispatch = () => {
-      answer.withdraw?.()
-      this.#dispatch(answer)
-    }
-    const admission = variant.limiter.enter(dispatch)
-    if (admission === 'admitted') return this.#dispatch(answer)
-    const refuse = () => answer.failed({ reason: 'overload', unsent: true, reusedConnection: false })
-    if (admission === 'refused') return refuse()
-    const patience = setTimeout(() => {
-      if (variant.limiter.withdraw(dispatch)) refuse()
-    }, this.#attemptMs())
-    answer.withdraw = () => {
-      clearTimeout(patience)
-      variant.limiter.withdraw(dispatch)
-    }
-  }
-
-  #tryAgain(answer: Answer): boolean {
-    this.#reuseRaceTried = true
-    this.#record(answer, 'dropped', 'reuse') // nobody's failure: the connection was closing as we used it
-    this.#tried.length = 0
-    this.#try(answer.variant, answer.kind)
-    return true
+    if (this.#attempts.underWay === 0) this.refuse(failureError(reason))
   }
 
   #tryFallback(fallback: Variant): void {
-    this.#fallbackTried = true
+    this.#recoveries.fallbackTried = true
     this.#fellBackFrom = this.#o.chosen.name
-    this.#try(fallback, 'fallback')
-  }
-
-  #dispatch(answer: Answer): void {
-    const { targets, limiter } = answer.variant
-    const target = pickTarget(targets, this.#tried) ?? pickDesperately(targets, this.#tried)
-    if (target === undefined) {
-      limiter.release()
-      return answer.failed({ reason: 'connect', unsent: true, reusedConnection: false })
-    }
-    this.#tried.push(target)
-    const { request, path, headers, body, timeLimits } = this.#o
-    const method = request.method ?? 'GET'
-    const timeoutMs = this.#attemptMs()
-    answer.attempt = new Attempt(target, { method, path, headers, body, timeoutMs, timeLimits }, answer)
-    answer.attempt.start()
-  }
-
-  #decideRecovery(answer: Answer, failure: AttemptFailure): Recovery {
-    const { route, body } = this.#o
-    const { variant } = answer
-    const circumstances = {
-      policy: route.policy,
-      bodyIsKept: body.replayable,
-      remainingMs: this.#deadlineAt - performance.now(),
-      otherEndpoint: pickTarget(variant.targets, this.#tried) !== undefined,
-      retriesMade: this.#retries,
-      reuseRaceTried: this.#reuseRaceTried,
-      fallbackTried: this.#fallbackTried,
-    }
-    const recovery = decideRecovery({ variant: variant.name, ...failure }, circumstances)
-    if (recovery !== 'retry' || route.retryBudget.spend()) return recovery
-    variant.counts.retryBudgetExhausted.add()
-    return decideRecovery({ variant: variant.name, ...failure }, { ...circumstances, otherEndpoint: false })
+    this.#attempts.begin(fallback, 'fallback')
   }
 
   #armHedge(chosen: Variant): void {
@@ -238,8 +173,8 @@ export class Exchange implements AnswerOwner {
     const afterMs = hedge && other && hedgeAfterMs(hedge, other)
     if (other === undefined || other === chosen || afterMs === undefined) return
     this.#hedgeTimer = setTimeout(() => {
-      if (this.#done || this.#active.size !== 1 || response.headersSent || !body.replayable) return
-      this.#try(other, 'hedge')
+      if (this.#done || this.#attempts.underWay !== 1 || response.headersSent || !body.replayable) return
+      this.#attempts.begin(other, 'hedge')
     }, afterMs)
   }
 
@@ -252,23 +187,13 @@ export class Exchange implements AnswerOwner {
   /** This answer is the one; whatever else is running is given up. */
   #win(answer: Answer): void {
     clearTimeout(this.#hedgeTimer)
-    for (const other of this.#active) if (other !== answer) this.#drop(other)
+    this.#attempts.dropAll(answer)
     if (answer.kind === 'hedge') this.#fellBackFrom = this.#o.chosen.name
   }
 
   #settle(answer: Answer): void {
-    if (answer.failure !== undefined) return this.#record(answer, 'failure', answer.failure)
-    this.#record(answer, (answer.head?.status ?? 0) >= 400 ? 'client_error' : 'success', '')
-  }
-
-  #drop(answer: Answer): void {
-    answer.withdraw?.()
-    answer.attempt?.abort()
-    this.#record(answer, 'dropped', '')
-  }
-
-  #record(answer: Answer, outcome: Outcome, reason: string): void {
-    if (this.#active.delete(answer)) answer.record(outcome, reason)
+    if (answer.failure !== undefined) return this.#attempts.record(answer, 'failure', answer.failure)
+    this.#attempts.record(answer, (answer.head?.status ?? 0) >= 400 ? 'client_error' : 'success', '')
   }
 
   #marks(answer: Answer, modelVersion: string | undefined): AnswerMarks {
@@ -284,30 +209,14 @@ export class Exchange implements AnswerOwner {
   }
 
   #offerToMirror(answer: Answer, certified: Certified | undefined): void {
-    const { route, kind, request, body, requestId, path, headers } = this.#o
-    if (
-      !route.mirror ||
-      kind !== 'split' ||
-      answer.failure !== undefined ||
-      (answer.head?.status ?? 0) >= 400
-    )
-      return
-    route.mirror.offer({
-      requestId,
-      method: request.method ?? 'GET',
-      path,
-      headers,
-      body,
-      variant: answer.variant.name,
-      prediction: certified?.prediction,
-      latencyMs: answer.seconds * 1000,
-      countsOf: name => route.variants.get(name)?.counts,
-    })
+    const { mirror } = this.#o.route
+    const live = mirror && liveRequestOf(this.#o, answer, certified)
+    if (live) mirror.offer(live)
   }
 
   #clientGone(): void {
     if (this.#done) return
-    for (const answer of this.#active) this.#drop(answer)
+    this.#attempts.dropAll()
     this.#finish(CLIENT_CLOSED)
   }
 
@@ -324,17 +233,17 @@ export class Exchange implements AnswerOwner {
     const { route } = this.#o
     return route.policy.fallback && route.variants.get(route.policy.fallback.to)
   }
-
-  #othersThan(answer: Answer): number {
-    return this.#active.size - (this.#active.has(answer) ? 1 : 0)
-  }
-
-  #attemptMs(): number {
-    return Math.max(1, Math.min(this.#o.route.policy.timeoutMs, this.#deadlineAt - performance.now()))
-  }
 }
 
 const CLIENT_CLOSED = 499
+
+function createAttempts(owner: AnswerOwner, o: ExchangeOptions): Attempts {
+  const { request, route, path, headers, body, timeLimits } = o
+  const method = request.method ?? 'GET'
+  const { timeoutMs } = route.policy
+  const { deadlineMs } = route
+  return new Attempts({ owner, method, path, headers, body, timeoutMs, deadlineMs, timeLimits })
+}
 
 /** RFC 9112 6.3: such answers have no body, whatever their headers say. */
 function hasNoBody(method: string | undefined, { head }: Answer): boolean {

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 
-// Header lists are flat here, [name, value, name, value, …], as Node reads them (rawHeaders) and as writeHead and undici take them.
+// Header lists are flat here, [name, value, name, value, …], as Node reads them (rawHeaders) and as writeHead takes them.
 
 /** RFC 9110 7.6.1: meant for one connection only. Expect is answered here; TE may say "trailers" at most. */
 const HOP_BY_HOP: ReadonlySet<string> = new Set([
@@ -19,6 +19,7 @@ const HOP_BY_HOP: ReadonlySet<string> = new Set([
 /** Set by this gateway and believed by those behind it, so a client's own are left out. */
 const OURS_IN_REQUESTS: ReadonlySet<string> = new Set([
   'host',
+  'content-length',
   'x-weir-variant',
   'x-weir-shadow',
   'x-request-id',
@@ -71,20 +72,9 @@ export interface AnswerHeaders {
   readonly modelVersion: string | undefined
 }
 
-/** `raw` is what undici read: names and values in turn, a repeated header as one pair each. */
-export function answerHeaders(raw: readonly Buffer[]): AnswerHeaders {
-  const pairs: string[] = []
-  let connection: string | undefined
-  for (let index = 0; index < raw.length; index += 2) {
-    const name = latin1(raw[index]).toLowerCase()
-    const value = latin1(raw[index + 1])
-    if (name === 'connection') connection = connection === undefined ? value : `${connection},${value}`
-    pairs.push(name, value)
-  }
-  return withoutHopByHop(pairs, listedInConnection(connection))
-}
-
-function withoutHopByHop(pairs: readonly string[], listed: ReadonlySet<string> | undefined): AnswerHeaders {
+/** `pairs`: names (lower-case) and values in turn, a repeated header as one pair each. */
+export function answerHeaders(pairs: readonly string[]): AnswerHeaders {
+  const listed = listedInConnection(connectionOf(pairs))
   const list: string[] = []
   let contentLength: number | undefined
   let modelVersion: string | undefined
@@ -99,8 +89,13 @@ function withoutHopByHop(pairs: readonly string[], listed: ReadonlySet<string> |
   return { list, contentLength, modelVersion }
 }
 
-function latin1(bytes: Buffer | undefined): string {
-  return bytes?.toString('latin1') ?? ''
+function connectionOf(pairs: readonly string[]): string | undefined {
+  let connection: string | undefined
+  for (let index = 0; index < pairs.length; index += 2) {
+    if (pairs[index] !== 'connection') continue
+    connection = connection === undefined ? pairs[index + 1] : `${connection},${pairs[index + 1]}`
+  }
+  return connection
 }
 
 function listedInConnection(value: string | undefined): ReadonlySet<string> | undefined {

@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto'
 import type { RoutePolicy } from '../../contract/policy.ts'
 import type { Prediction } from '../../contract/prediction.ts'
 import type { ComparisonRecord } from '../messages.ts'
-import { Attempt, type AnswerHead, type AttemptFailure, type AttemptListener } from './attempt.ts'
+import type { CallFailure } from '../upstream/connection.ts'
+import { Attempt, type AnswerHead, type AttemptListener } from './attempt.ts'
 import type { RequestBody } from './body.ts'
 import { comparePredictions } from './compare.ts'
 import { shareOf } from './limits.ts'
@@ -144,7 +145,7 @@ function createSampler(percent: number): () => boolean {
 interface Shadow {
   readonly head: AnswerHead | undefined
   readonly text: string | undefined
-  readonly failure: AttemptFailure | undefined
+  readonly failure: CallFailure | undefined
   readonly ms: number
 }
 

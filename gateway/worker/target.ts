@@ -1,5 +1,5 @@
-import { Pool } from 'undici'
 import type { EndpointReport, EndpointState } from '../messages.ts'
+import { createConnections, type Connections } from '../upstream/connections.ts'
 
 /** One endpoint of one variant, with its connections. It outlives the policies that name it and goes when it is idle. */
 export interface Target {
@@ -7,8 +7,8 @@ export interface Target {
   readonly endpoint: string
   state: EndpointState
   inFlight: number
-  /** Connections, made on first use. */
-  pool(): Pool
+  /** Made on first use. */
+  connections(): Connections
   succeeded(): void
   failed(): void
   /** No policy names it any more; connections close when the last request is done. */
@@ -28,19 +28,15 @@ export interface TargetOptions {
   readonly onReport: () => void
 }
 
-/** Below the 5 s after which Node's servers close idle connections, so that reuse rarely meets a closing one. */
-const KEEP_ALIVE_MS = 4000
-const MAX_ANSWER_HEADER_BYTES = 32 * 1024
-
 export function createTarget({ key, endpoint, connectTimeoutMs, onReport }: TargetOptions): Target {
-  let connections: Pool | undefined
+  let connections: Connections | undefined
   let retired = false
   let failures = 0
   let answered = false
   let suspected = false
   const closeWhenIdle = () => {
     if (!retired || target.inFlight > 0 || !connections) return
-    void connections.close()
+    connections.close()
     connections = undefined
   }
   const target: Target = {
@@ -48,7 +44,7 @@ export function createTarget({ key, endpoint, connectTimeoutMs, onReport }: Targ
     endpoint,
     state: 'up',
     inFlight: 0,
-    pool: () => (connections ??= createPool(endpoint, connectTimeoutMs)),
+    connections: () => (connections ??= createConnections(endpoint, { connectTimeoutMs })),
     succeeded() {
       answered = true
       if (!suspected && target.state !== 'trial') return
@@ -81,21 +77,6 @@ export function createTarget({ key, endpoint, connectTimeoutMs, onReport }: Targ
     },
   }
   return target
-}
-
-/** Time limits are the attempt's own (attempt.ts): undici's count from other moments and cost a timer each. */
-function createPool(endpoint: string, connectTimeoutMs: number): Pool {
-  return new Pool(endpoint, {
-    connections: null,
-    pipelining: 1,
-    allowH2: false,
-    connect: { timeout: connectTimeoutMs },
-    headersTimeout: 0,
-    bodyTimeout: 0,
-    keepAliveTimeout: KEEP_ALIVE_MS,
-    keepAliveMaxTimeout: KEEP_ALIVE_MS,
-    maxHeaderSize: MAX_ANSWER_HEADER_BYTES,
-  })
 }
 
 /**
