@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net'
+import { atTurnEnd } from './turn.ts'
 
 /** A body as one attempt reads it. */
 export interface BodyReader {
@@ -55,11 +56,11 @@ export class Upload {
   start(host: string): void {
     const head = headOf(this.#request, host)
     const { complete, length = Infinity } = this.#request.body
-    if (complete && length <= JOINED_BYTES) return this.#sendJoined(head)
     this.#socket.cork()
+    atTurnEnd(() => this.#socket.uncork())
+    if (complete && length <= JOINED_BYTES) return this.#sendJoined(head)
     this.#socket.write(head, 'latin1')
     this.#pump()
-    this.#socket.uncork()
   }
 
   /** The socket takes bytes again. */

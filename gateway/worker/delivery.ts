@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http'
+import { atTurnEnd } from '../upstream/turn.ts'
 import type { Answer } from './answer.ts'
 import { sendAnswerHead, type AnswerMarks } from './respond.ts'
 
@@ -19,6 +20,7 @@ export function createDelivery(response: ServerResponse): Delivery {
   let tail: Buffer | undefined
   let paused = false
   let begun = false
+  let ended = false
 
   function send(answer: Answer, chunk: Buffer): void {
     if (response.write(chunk) || paused) return
@@ -33,7 +35,7 @@ export function createDelivery(response: ServerResponse): Delivery {
   /** What the parser had to give is here. A slow body must not hold back its head, nor a slow end its beginning. */
   function afterParsing(answer: Answer): void {
     begun = true
-    if (response.writableEnded) return
+    if (ended) return
     const last = tail
     tail = undefined
     if (last === undefined) response.flushHeaders()
@@ -53,8 +55,11 @@ export function createDelivery(response: ServerResponse): Delivery {
     },
     end(payload = tail) {
       tail = undefined
-      if (payload === undefined || payload.length > JOINED_BYTES) response.end(payload)
-      else response.end(payload.toString('latin1'), 'latin1')
+      ended = true
+      atTurnEnd(() => {
+        if (payload === undefined || payload.length > JOINED_BYTES) response.end(payload)
+        else response.end(payload.toString('latin1'), 'latin1')
+      })
     },
     cut() {
       tail = undefined
