@@ -49,7 +49,7 @@ export function createFeedbackLedger(options: FeedbackLedgerOptions): FeedbackLe
       spentUntil.set(claims.nonce, expiresAt)
       const { route, variant, epoch, label } = claims
       if (!keepEpoch(route, epoch)) return 'counted' // too old to tell apart
-      if ('label' in feedback) {
+      if (feedback.label !== undefined) {
         totals.count(
           seriesOf('weir_feedback_total', {
             route,
@@ -59,7 +59,8 @@ export function createFeedbackLedger(options: FeedbackLedgerOptions): FeedbackLe
           }),
           1,
         )
-      } else {
+      }
+      if (feedback.outcome !== undefined) {
         const { name, value } = feedback.outcome
         totals.count(seriesOf('weir_outcomes_total', { route, variant, epoch, name }), 1)
         totals.count(seriesOf('weir_outcome_value_sum', { route, variant, epoch, name }), value)

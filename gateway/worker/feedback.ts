@@ -55,7 +55,7 @@ function refuseUnlessCounted(verdict: SpendVerdict): void {
 }
 
 function correctness(body: Feedback, { label }: PredictionClaims): { correct?: boolean } {
-  return 'label' in body ? { correct: body.label === label } : {}
+  return body.label === undefined ? {} : { correct: body.label === label }
 }
 
 function whyInvalid(policy: Policy): string {

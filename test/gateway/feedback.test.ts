@@ -36,21 +36,31 @@ test('a true label says whether the prediction was correct, an outcome is taken 
   })
 })
 
-test('forged and malformed reports are refused with a code of their own', async t => {
+test('forged and malformed reports are refused with a code of their own, a misspelt setting by name', async t => {
   const { report, predict } = await predictor(t)
   const id = await predict()
   t.match(await report({ prediction_id: `${id.slice(0, -4)}AAAA`, label: 'Bread' }), {
     status: 400,
     text: /invalid_prediction_id/,
   })
-  for (const body of [
-    {},
-    { prediction_id: id },
-    { prediction_id: id, label: '' },
-    { prediction_id: id, label: 'Bread', extra: 1 },
-    { prediction_id: id, outcome: { name: 'No Name' } },
-  ])
-    t.match(await report(body), { status: 400, text: /bad_request/ }, JSON.stringify(body))
+  const cases: [object, RegExp][] = [
+    [{}, /^prediction_id /],
+    [{ prediction_id: id }, /needs either `label` or `outcome`/],
+    [
+      { prediction_id: id, label: 'Bread', outcome: { name: 'ordered' } },
+      /needs either `label` or `outcome`/,
+    ],
+    [{ prediction_id: id, label: '' }, /^label /],
+    [{ prediction_id: id, label: 'Bread', extra: 1 }, /"extra"/],
+    [{ prediction_id: id, labl: 'Bread' }, /"labl"/],
+    [{ prediction_id: id, outcome: { nam: 'ordered' } }, /"nam"/],
+    [{ prediction_id: id, outcome: { name: 'No Name' } }, /outcome\.name must be/],
+  ]
+  for (const [body, message] of cases) {
+    const answer = await report(body)
+    t.match(answer, { status: 400, text: /"bad_request"/ }, JSON.stringify(body))
+    t.match(JSON.parse(answer.text).error.message, message)
+  }
 })
 
 test('an expired id is gone, a spent one a conflict', async t => {
