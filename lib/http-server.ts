@@ -25,6 +25,8 @@ export interface HttpServerOptions {
   readonly requireHostHeader?: boolean
   /** True: a request on a connection that is still open while the server closes is served, and the connection then closed. */
   readonly serveWhileClosing?: boolean
+  /** False: requests have no logger; it costs more than their routing. What fails is logged all the same. */
+  readonly requestLog?: boolean
 }
 
 /**
@@ -39,9 +41,12 @@ export function createHttpServer(options: HttpServerOptions): FastifyInstance {
     headersTimeoutMs = 10_000,
     requireHostHeader = true,
     serveWhileClosing = false,
+    requestLog = true,
   } = options
+  const handleError = (error: RequestError, request: FastifyRequest, reply: FastifyReply) =>
+    answerError(error, request, reply, log)
   const app = Fastify({
-    loggerInstance: log,
+    ...(requestLog && { loggerInstance: log }),
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: bodyLimitBytes,
     return503OnClosing: !serveWhileClosing,
@@ -52,7 +57,7 @@ export function createHttpServer(options: HttpServerOptions): FastifyInstance {
     clientErrorHandler: answerUnparsable,
     // a path that is no URL never reaches the router, nor the error handler
     frameworkErrors: (error, request, reply) =>
-      answerError(error, request, reply.header('x-request-id', request.id)),
+      handleError(error, request, reply.header('x-request-id', request.id)),
     http: {
       headersTimeout: headersTimeoutMs,
       connectionsCheckingInterval: 1000,
@@ -62,7 +67,7 @@ export function createHttpServer(options: HttpServerOptions): FastifyInstance {
   }) as unknown as FastifyInstance
   app.setValidatorCompiler(validatorCompiler)
   app.setSerializerCompiler(serializerCompiler)
-  app.setErrorHandler(answerError)
+  app.setErrorHandler(handleError)
   app.setNotFoundHandler(async (request, reply) =>
     reply.code(404).send(
       errorBody('not_found', `${request.method} ${pathOf(request)} is not served here`, {
@@ -93,11 +98,9 @@ const FASTIFY_CODES: Readonly<Record<string, string>> = {
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: 'bad_request',
 }
 
-function answerError(
-  error: FastifyError & { details?: unknown; retryAfterSeconds?: number },
-  request: FastifyRequest,
-  reply: FastifyReply,
-) {
+type RequestError = FastifyError & { details?: unknown; retryAfterSeconds?: number }
+
+function answerError(error: RequestError, request: FastifyRequest, reply: FastifyReply, log: Log) {
   const requestId = request.id
   if (hasZodFastifySchemaValidationErrors(error)) {
     const message = error.validation
@@ -112,10 +115,7 @@ function answerError(
     (/^[a-z_]+$/.test(error.code ?? '') ? error.code : status >= 500 ? 'internal' : 'bad_request')
   // a failure with a code of its own (not ready, overloaded) is an answer, and comes by the thousand when it comes
   if (status >= 500) {
-    request.log[code === 'internal' ? 'error' : 'debug'](
-      { err: error, request_id: requestId },
-      'request failed',
-    )
+    log[code === 'internal' ? 'error' : 'debug']({ err: error, request_id: requestId }, 'request failed')
   }
   const message =
     code === 'internal' ? 'something went wrong here; the log of this process has the details' : error.message

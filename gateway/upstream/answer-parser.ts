@@ -105,10 +105,10 @@ export class AnswerParser {
     this.#left -= part.length
     this.#sink.onAnswerData(part)
     if (this.#left > 0) return undefined
-    const rest = bytes.subarray(part.length)
-    if (this.#state === 'length') this.#end(rest.length > 0)
+    const surplus = bytes.length > part.length
+    if (this.#state === 'length') this.#end(surplus)
     else if (this.#state === 'chunk') this.#state = 'chunk-end'
-    return rest
+    return surplus ? bytes.subarray(part.length) : undefined
   }
 
   #readSize(bytes: Buffer): Buffer | undefined {

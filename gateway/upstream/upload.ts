@@ -41,26 +41,33 @@ export class Upload {
   readonly #socket: Socket
   readonly #request: UploadRequest
   readonly #reader: BodyReader
-  readonly #isChunked: boolean
+  #isChunked = false
   readonly #onStalled: (stalled: boolean) => void
+  #begun = false
   #stalled = false
 
   constructor(socket: Socket, request: UploadRequest, onStalled: (stalled: boolean) => void) {
     this.#socket = socket
     this.#request = request
     this.#onStalled = onStalled
-    this.#isChunked = request.body.length === undefined
     this.#reader = request.body.open(() => this.#pump())
   }
 
   start(host: string): void {
+    atTurnEnd(() => this.#begin(host))
+  }
+
+  #begin(host: string): void {
+    if (this.#socket.destroyed) return
     const head = headOf(this.#request, host)
-    const { complete, length = Infinity } = this.#request.body
+    const { complete, length } = this.#request.body
+    this.#isChunked = length === undefined
+    if (complete && length !== undefined && length <= JOINED_BYTES) return this.#sendJoined(head)
+    this.#begun = true
     this.#socket.cork()
-    atTurnEnd(() => this.#socket.uncork())
-    if (complete && length <= JOINED_BYTES) return this.#sendJoined(head)
     this.#socket.write(head, 'latin1')
     this.#pump()
+    this.#socket.uncork()
   }
 
   /** The socket takes bytes again. */
@@ -76,7 +83,7 @@ export class Upload {
   }
 
   #pump(): void {
-    if (this.done || this.#stalled || this.#socket.destroyed) return
+    if (!this.#begun || this.done || this.#stalled || this.#socket.destroyed) return
     for (let chunk = this.#reader.next(); chunk !== undefined; chunk = this.#reader.next()) {
       const roomy = this.#isChunked ? writeChunk(this.#socket, chunk) : this.#socket.write(chunk)
       if (roomy || this.#request.body.complete) continue // what is here takes no more memory in the socket's queue

@@ -49,6 +49,12 @@ export class Answer implements AttemptListener {
     return status >= 200 && status < 300
   }
 
+  /** What was held of it, in one piece. */
+  get payload(): Buffer {
+    const [only] = this.chunks
+    return this.chunks.length === 1 && only ? only : Buffer.concat(this.chunks)
+  }
+
   get seconds(): number {
     return this.attempt?.seconds ?? 0
   }

@@ -22,7 +22,7 @@ export interface AttemptsOptions {
 /** The attempts of one request, one after another or side by side: which are under way and where they went. */
 export class Attempts {
   readonly #o: AttemptsOptions
-  readonly #active = new Set<Answer>()
+  #active: Answer[] = []
   readonly #tried: Target[] = []
 
   #deadlineAt = Infinity
@@ -37,7 +37,7 @@ export class Attempts {
   }
 
   get underWay(): number {
-    return this.#active.size
+    return this.#active.length
   }
 
   /** Until the deadline of all attempts together. */
@@ -46,7 +46,7 @@ export class Attempts {
   }
 
   othersThan(answer: Answer): number {
-    return this.#active.size - (this.#active.has(answer) ? 1 : 0)
+    return this.#active.length - (this.#active.includes(answer) ? 1 : 0)
   }
 
   /** Another endpoint of the variant takes requests and has not been tried. */
@@ -57,7 +57,7 @@ export class Attempts {
   /** Asks a variant, once its limits let us. */
   begin(variant: Variant, kind: AttemptKind): void {
     const answer = new Answer(this.#o.owner, variant, kind)
-    this.#active.add(answer)
+    this.#active.push(answer)
     const dispatch = () => {
       answer.withdraw?.()
       this.#dispatch(answer)
@@ -84,7 +84,9 @@ export class Attempts {
 
   /** Counts what became of an attempt; it is no longer under way. */
   record(answer: Answer, outcome: Outcome, reason: string): void {
-    if (this.#active.delete(answer)) answer.record(outcome, reason)
+    if (!this.#active.includes(answer)) return
+    this.#active = this.#active.filter(other => other !== answer)
+    answer.record(outcome, reason)
   }
 
   /** Gives up whatever is under way, but for one. */

@@ -20,10 +20,10 @@ interface CertifyOptions {
 
 /** Holds a complete answer against the prediction contract; undefined: it is no prediction. */
 export function certify(
-  { chunks, variant }: Answer,
+  { payload, variant }: Answer,
   { route, ids, now }: CertifyOptions,
 ): Certified | undefined {
-  const text = (chunks.length === 1 && chunks[0] ? chunks[0] : Buffer.concat(chunks)).toString('utf8')
+  const text = payload.toString('utf8')
   const prediction = readPrediction(text)
   if (prediction === undefined) return undefined
   const { label } = prediction

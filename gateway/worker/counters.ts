@@ -21,17 +21,11 @@ export interface Histogram {
 }
 
 export function createCounters(): Counters {
-  const dirtyCounters = new Map<string, number>()
+  let dirtyCounters: PendingCounter[] = []
   const dirtyHistograms = new Map<string, HistogramState>()
   return {
-    counter(name, labels) {
-      const series = seriesOf(name, labels)
-      return {
-        add(amount = 1) {
-          dirtyCounters.set(series, (dirtyCounters.get(series) ?? 0) + amount)
-        },
-      }
-    },
+    counter: (name, labels) =>
+      new PendingCounter(seriesOf(name, labels), counter => dirtyCounters.push(counter)),
     histogram(name, labels) {
       const state = newHistogram(seriesOf(name, labels))
       return {
@@ -47,12 +41,38 @@ export function createCounters(): Counters {
       }
     },
     take() {
-      const counters = [...dirtyCounters]
+      const counters = dirtyCounters.map(counter => counter.take())
       const histograms = [...dirtyHistograms.values()].map(takeHistogram)
-      dirtyCounters.clear()
+      dirtyCounters = []
       dirtyHistograms.clear()
       return { counters, histograms }
     },
+  }
+}
+
+class PendingCounter implements Counter {
+  readonly #series: string
+  readonly #onDirty: (counter: PendingCounter) => void
+  #amount = 0
+  #dirty = false
+
+  constructor(series: string, onDirty: (counter: PendingCounter) => void) {
+    this.#series = series
+    this.#onDirty = onDirty
+  }
+
+  add(amount = 1): void {
+    this.#amount += amount
+    if (this.#dirty) return
+    this.#dirty = true
+    this.#onDirty(this)
+  }
+
+  take(): readonly [series: string, delta: number] {
+    const amount = this.#amount
+    this.#amount = 0
+    this.#dirty = false
+    return [this.#series, amount]
   }
 }
 

@@ -7,63 +7,80 @@ import { sendAnswerHead, type AnswerMarks } from './respond.ts'
 export interface Delivery {
   begin(answer: Answer, contentLength: number | undefined, marks: AnswerMarks): void
   write(answer: Answer, chunk: Buffer): void
-  end(payload?: Buffer): void
+  end(answer: Answer, payload?: Buffer): void
   /** Cuts the answer short so that the client notices. */
   cut(): void
 }
 
 /** A short answer goes out as a string of bytes: Node then joins it with the head into one write, not a gathered one. */
 const JOINED_BYTES = 4096
+/** A client that reads nothing for this long, while bytes wait for it, is cut off. */
+const SLOW_READER_MS = 75_000
 
 export function createDelivery(response: ServerResponse): Delivery {
-  // The last chunk is kept back until the parser has returned: an answer that is complete by then leaves in one write.
-  let tail: Buffer | undefined
-  let paused = false
-  let begun = false
+  // What comes in one turn of the event loop leaves together at its end: mostly the whole answer, in one write.
+  let waiting: Buffer[] = []
+  let flushing = false
   let ended = false
+  let paused = false
+
+  function flushLater(answer: Answer): void {
+    if (flushing) return
+    flushing = true
+    atTurnEnd(() => flush(answer))
+  }
+
+  function flush(answer: Answer): void {
+    flushing = false
+    if (response.destroyed) return
+    const chunks = waiting
+    waiting = []
+    const last = ended ? chunks.pop() : undefined
+    for (const chunk of chunks) send(answer, chunk)
+    if (ended) end(response, last)
+    else if (chunks.length === 0) response.flushHeaders() // a slow body must not hold back its head
+  }
 
   function send(answer: Answer, chunk: Buffer): void {
     if (response.write(chunk) || paused) return
     paused = true
     answer.attempt?.pause()
+    cutOffSlowReader(response)
     response.once('drain', () => {
       paused = false
+      response.socket?.setTimeout(0)
       answer.attempt?.resume()
     })
-  }
-
-  /** What the parser had to give is here. A slow body must not hold back its head, nor a slow end its beginning. */
-  function afterParsing(answer: Answer): void {
-    begun = true
-    if (ended) return
-    const last = tail
-    tail = undefined
-    if (last === undefined) response.flushHeaders()
-    else send(answer, last)
   }
 
   return {
     begin(answer, contentLength, marks) {
       if (answer.head) sendAnswerHead(response, answer.head, contentLength, marks)
-      process.nextTick(afterParsing, answer)
+      flushLater(answer)
     },
     write(answer, chunk) {
-      const before = tail
-      tail = chunk
-      if (before !== undefined) return send(answer, before)
-      if (begun) process.nextTick(afterParsing, answer)
+      waiting.push(chunk)
+      flushLater(answer)
     },
-    end(payload = tail) {
-      tail = undefined
+    end(answer, payload) {
+      if (payload !== undefined) waiting.push(payload)
       ended = true
-      atTurnEnd(() => {
-        if (payload === undefined || payload.length > JOINED_BYTES) response.end(payload)
-        else response.end(payload.toString('latin1'), 'latin1')
-      })
+      flushLater(answer)
     },
     cut() {
-      tail = undefined
+      waiting = []
       response.destroy()
     },
   }
+}
+
+function end(response: ServerResponse, last: Buffer | undefined): void {
+  if (last === undefined || last.length > JOINED_BYTES) response.end(last)
+  else response.end(last.toString('latin1'), 'latin1')
+  cutOffSlowReader(response)
+}
+
+/** Only while bytes wait for the client: a time-out on every socket would be a timer put back at every read and write. */
+function cutOffSlowReader({ socket }: ServerResponse): void {
+  if (socket && socket.writableLength > 0) socket.setTimeout(SLOW_READER_MS)
 }

@@ -127,7 +127,7 @@ export class Exchange implements AnswerOwner {
 
   end(answer: Answer): void {
     this.#settle(answer)
-    this.#delivery.end()
+    this.#delivery.end(answer)
     this.#offerToMirror(answer, undefined)
     this.#finish(answer.head?.status ?? 0, answer)
   }
@@ -140,11 +140,11 @@ export class Exchange implements AnswerOwner {
     this.#win(answer)
     this.#settle(answer)
     const headers = answer.head?.headers
-    const payload = certified?.payload ?? Buffer.concat(answer.chunks)
+    const payload = certified?.payload ?? answer.payload
     const length = hasNoBody(this.#o.request.method, answer) ? headers?.contentLength : payload.length
     const modelVersion = headers?.modelVersion ?? certified?.prediction.model_version
     this.#delivery.begin(answer, length, this.#marks(answer, modelVersion))
-    this.#delivery.end(payload)
+    this.#delivery.end(answer, payload)
     if (certified) answer.variant.counts.predicted(certified.prediction.label)
     this.#offerToMirror(answer, certified)
     this.#finish(answer.head?.status ?? 0, answer)

@@ -18,8 +18,6 @@ export interface ListenerOptions {
 /** For a whole upload; slower ones are cut off. */
 const REQUEST_TIMEOUT_MS = 30_000
 const HEADERS_TIMEOUT_MS = 10_000
-/** Without a byte either way: slow readers are cut off, and it is above any time-out of an attempt by default. */
-const IDLE_SOCKET_MS = 75_000
 const MAX_CONNECTIONS = 10_000
 
 /** A public listener: what the gateway owns itself, and everything else on its way to a variant. */
@@ -32,10 +30,9 @@ export function createListener(options: ListenerOptions): FastifyInstance {
     headersTimeoutMs: HEADERS_TIMEOUT_MS,
     requireHostHeader: false,
     serveWhileClosing: true,
+    requestLog: false,
   })
-  app.setChildLoggerFactory(logger => logger) // a logger a request costs more than its routing, and names the id anyway
   app.server.maxConnections = MAX_CONNECTIONS
-  app.server.timeout = IDLE_SOCKET_MS
   app.get('/livez', async () => ({ status: 'ok' }))
   app.get('/readyz', async (_, reply) => {
     const { ready, reasons } = readiness()

@@ -19,7 +19,7 @@ export function createVariantCounts(counters: Counters, route: string, variant: 
   const family = (name: string, label: string, limit = Infinity) =>
     createFamily(value => counters.counter(name, { ...labels, [label]: value }), limit)
   const assigned = counters.counter('weir_assigned_total', labels)
-  const attempts = new Map<string, Counter>()
+  const attempts = new Map<AttemptKind, Map<Outcome, Map<string, Counter>>>()
   const predictions = family('weir_predictions_total', 'label', MAX_LABELS)
   const mirrored = family('weir_mirror_total', 'result')
   const compared = family('weir_comparisons_total', 'result')
@@ -30,13 +30,14 @@ export function createVariantCounts(counters: Counters, route: string, variant: 
   return {
     assigned: () => assigned.add(),
     attempt(kind, outcome, reason) {
-      const key = `${kind} ${outcome} ${reason}`
-      let counter = attempts.get(key)
-      if (counter === undefined) {
-        counter = counters.counter('weir_requests_total', { ...labels, kind, outcome, reason })
-        attempts.set(key, counter)
-      }
-      counter.add()
+      const ofOutcome = known(
+        known(attempts, kind, () => new Map()),
+        outcome,
+        () => new Map<string, Counter>(),
+      )
+      known(ofOutcome, reason, () =>
+        counters.counter('weir_requests_total', { ...labels, kind, outcome, reason }),
+      ).add()
     },
     duration: counters.histogram('weir_request_duration_seconds', labels),
     predicted: predictions,
@@ -50,6 +51,15 @@ export function createVariantCounts(counters: Counters, route: string, variant: 
     unprotected,
     retryBudgetExhausted: counters.counter('weir_retry_budget_exhausted_total', labels),
   }
+}
+
+function known<Key, Value>(map: Map<Key, Value>, key: Key, make: () => Value): Value {
+  let value = map.get(key)
+  if (value === undefined) {
+    value = make()
+    map.set(key, value)
+  }
+  return value
 }
 
 /** Answers as clients saw them, by status code. */
