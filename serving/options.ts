@@ -1,8 +1,8 @@
-import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
 import { z } from 'zod'
 import { drill, type Drill } from '../contract/rollout.ts'
 import { describeIssues } from '../lib/parse.ts'
+import { usableCores } from './cores.ts'
 import { DEFAULT_MAX_PIXELS } from './image.ts'
 
 class OptionError extends Error {}
@@ -37,8 +37,7 @@ export function parseServeOptions(args: readonly string[]): ServeOptions {
   const parsed = serveOptions.safeParse(readArgs(args))
   if (!parsed.success)
     throw new OptionError(describeIssues(parsed.error).replaceAll(/(^|; )(?=[a-z-]+: )/g, '$1--'))
-  // Counts the cores that a cgroup allows, not those of the machine (libuv 1.49 and later).
-  return { ...parsed.data, ...chooseThreads(availableParallelism(), parsed.data) }
+  return { ...parsed.data, ...chooseThreads(usableCores(), parsed.data) }
 }
 
 function readArgs(args: readonly string[]): unknown {
