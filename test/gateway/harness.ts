@@ -89,8 +89,10 @@ export async function startWorker(t: Test, policies: readonly unknown[], options
   }
   const record = (policy: unknown): RouteRecord => {
     const parsed = routePolicy.parse(policy)
-    const version = (records.get(parsed.name)?.version ?? 0) + 1
-    const next = { policy: parsed, version, epoch: version }
+    const before = records.get(parsed.name)
+    const version = (before?.version ?? 0) + 1
+    const sameWeights = JSON.stringify(before?.policy.weights) === JSON.stringify(parsed.weights)
+    const next = { policy: parsed, version, epoch: before && sameWeights ? before.epoch : version }
     records.set(parsed.name, next)
     return next
   }
