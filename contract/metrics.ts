@@ -44,6 +44,10 @@ export const METRICS = {
   weir_feedback_total: { type: 'counter', help: 'True labels reported, by the epoch of the assignment.' },
   weir_outcomes_total: { type: 'counter', help: 'Named outcomes reported, by the epoch of the assignment.' },
   weir_outcome_value_sum: { type: 'gauge', help: 'Sum of the values of named outcomes.' },
+  weir_trace_spans_total: {
+    type: 'counter',
+    help: 'Spans for the trace collector, by result: exported, failed, dropped (the queue was full).',
+  },
   weir_weight_ratio: { type: 'gauge', help: 'Share of requests that the policy gives a variant, 0 to 1.' },
   weir_policy_version: { type: 'gauge', help: 'Policy version that a worker applies.' },
   weir_endpoint_up: { type: 'gauge', help: '1 when the endpoint takes requests, 0 when it is out.' },

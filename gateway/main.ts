@@ -9,6 +9,7 @@ import { stopOnSignals } from '../lib/shutdown.ts'
 import { readConfig } from './config.ts'
 import { tryPort } from '../lib/ports.ts'
 import { startPrimary } from './primary/primary.ts'
+import { readTraceSettings } from './trace-settings.ts'
 
 // The gateway's primary process: reads arguments and environment, tries the ports, and only then touches the state folder.
 
@@ -48,6 +49,7 @@ async function main(): Promise<void> {
     { WEIR_STATE: z.string().optional(), WEIR_LOG_LEVEL: z.enum(LOG_LEVELS).default('info') },
     process.env,
   )
+  const traces = readTraceSettings(process.env)
   const log = createLog('gateway', env.WEIR_LOG_LEVEL)
   const config = await readConfig(options.config)
   await requirePort(options.host, options.port)
@@ -62,6 +64,7 @@ async function main(): Promise<void> {
     workers: options.workers,
     log,
     logLevel: env.WEIR_LOG_LEVEL,
+    traces,
   })
   stopOnSignals({ log, stop: primary.stop, limitMs: STOP_LIMIT_MS, ownerPid: options['owner-pid'] })
   log.info(
@@ -69,6 +72,7 @@ async function main(): Promise<void> {
       url: `http://${options.host}:${options.port}`,
       operator: `http://${options['operator-host']}:${options['operator-port']}`,
       workers: options.workers,
+      traces: traces && new URL(traces.url).host,
     },
     'listening',
   )

@@ -1,5 +1,6 @@
 import type { RoutePolicy } from '../contract/policy.ts'
 import type { Feedback } from '../contract/feedback.ts'
+import type { TraceSettings } from './trace-settings.ts'
 
 // What the primary and its workers tell each other. Messages of one worker arrive in the order they were sent.
 
@@ -32,6 +33,8 @@ export interface WorkerSettings {
   readonly workers: number
   readonly predictionKey: string
   readonly logLevel: string
+  /** Absent: no traces. */
+  readonly traces?: TraceSettings | undefined
 }
 
 export type ToWorker =

@@ -3,6 +3,7 @@ import { systemClock, type Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
 import type { ReadConfig } from '../config.ts'
 import type { Readiness, ToPrimary } from '../messages.ts'
+import type { TraceSettings } from '../trace-settings.ts'
 import { createComparisons } from './comparisons.ts'
 import { createEndpoints } from './endpoints.ts'
 import { createFeedbackLedger } from './feedback.ts'
@@ -28,6 +29,7 @@ export interface PrimaryOptions {
   readonly workers: number
   readonly log: Log
   readonly logLevel: string
+  readonly traces: TraceSettings | undefined
   readonly clock?: Clock
 }
 
@@ -76,6 +78,7 @@ export async function startPrimary(options: PrimaryOptions): Promise<Primary> {
         workers: options.workers,
         predictionKey: config.config.predictionKey ?? keys.predictionKey,
         logLevel: options.logLevel,
+        traces: options.traces,
       },
       routes: store.list(),
       endpoints: endpoints.states(),

@@ -3,6 +3,7 @@ import type { FailureReason } from '../../contract/policy.ts'
 import type { CallFailure } from '../upstream/connection.ts'
 import type { AnswerHead, Attempt, AttemptListener } from './attempt.ts'
 import type { Variant } from './policy.ts'
+import type { AttemptTrace } from './request-trace.ts'
 
 /** An answer is held up to this length; a longer one streams from there on and can no longer be replaced. */
 const HELD_ANSWER_BYTES = 64 * 1024
@@ -27,6 +28,7 @@ export class Answer implements AttemptListener {
   readonly variant: Variant
   readonly kind: AttemptKind
   attempt: Attempt | undefined
+  trace: AttemptTrace | undefined
   head: AnswerHead | undefined
   /** Its status alone makes it a failure of the variant. */
   failure: FailureReason | undefined
@@ -93,6 +95,7 @@ export class Answer implements AttemptListener {
   record(outcome: Outcome, reason: string): void {
     const { variant, kind, attempt } = this
     variant.counts.attempt(kind, outcome, reason)
+    this.trace?.end(outcome, reason, this.head?.status)
     if (kind === 'split' && outcome !== 'dropped') variant.counts.duration.observe(this.seconds)
     if (attempt === undefined) return
     variant.limiter.release()

@@ -3,6 +3,7 @@ import { Answer, type AnswerOwner } from './answer.ts'
 import { Attempt } from './attempt.ts'
 import type { RequestBody } from './body.ts'
 import type { Variant } from './policy.ts'
+import type { RequestTrace } from './request-trace.ts'
 import { pickDesperately, pickTarget, type Target } from './target.ts'
 import type { TimeLimits } from './time-limits.ts'
 
@@ -17,6 +18,7 @@ export interface AttemptsOptions {
   readonly timeoutMs: number
   readonly deadlineMs: number
   readonly timeLimits: TimeLimits
+  readonly trace: RequestTrace | undefined
 }
 
 /** The attempts of one request, one after another or side by side: which are under way and where they went. */
@@ -57,6 +59,7 @@ export class Attempts {
   /** Asks a variant, once its limits let us. */
   begin(variant: Variant, kind: AttemptKind): void {
     const answer = new Answer(this.#o.owner, variant, kind)
+    answer.trace = this.#o.trace?.attempt(variant.name, kind)
     this.#active.push(answer)
     const dispatch = () => {
       answer.withdraw?.()
@@ -102,7 +105,8 @@ export class Attempts {
       return answer.failed({ reason: 'connect', unsent: true, reusedConnection: false })
     }
     this.#tried.push(target)
-    const { method, path, headers, body, timeLimits } = this.#o
+    const { method, path, body, timeLimits } = this.#o
+    const headers = answer.trace?.sentTo(target.endpoint, this.#o.headers) ?? this.#o.headers
     const timeoutMs = this.#attemptMs()
     answer.attempt = new Attempt(target, { method, path, headers, body, timeoutMs, timeLimits }, answer)
     answer.attempt.start()

@@ -11,6 +11,7 @@ import { hedgeAfterMs } from './hedge.ts'
 import { liveRequestOf } from './live-request.ts'
 import type { Route, Variant } from './policy.ts'
 import { Recoveries } from './recoveries.ts'
+import type { RequestTrace } from './request-trace.ts'
 import { failureError, sendError, sendErrorAndDrain, type AnswerMarks } from './respond.ts'
 import { isOpen } from './target.ts'
 import type { TimeLimits } from './time-limits.ts'
@@ -32,6 +33,7 @@ export interface ExchangeOptions {
   readonly wallClock: () => number
   readonly timeLimits: TimeLimits
   readonly isDraining: () => boolean
+  readonly trace: RequestTrace | undefined
   readonly onDone: (status: number, answeredBy: string | undefined) => void
 }
 
@@ -238,11 +240,11 @@ export class Exchange implements AnswerOwner {
 const CLIENT_CLOSED = 499
 
 function createAttempts(owner: AnswerOwner, o: ExchangeOptions): Attempts {
-  const { request, route, path, headers, body, timeLimits } = o
+  const { request, route, path, headers, body, trace, timeLimits } = o
   const method = request.method ?? 'GET'
   const { timeoutMs } = route.policy
   const { deadlineMs } = route
-  return new Attempts({ owner, method, path, headers, body, timeoutMs, deadlineMs, timeLimits })
+  return new Attempts({ owner, method, path, headers, body, timeoutMs, deadlineMs, timeLimits, trace })
 }
 
 /** RFC 9112 6.3: such answers have no body, whatever their headers say. */

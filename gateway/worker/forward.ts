@@ -13,6 +13,8 @@ import { isPredictionRequest } from './prediction-contract.ts'
 import { sendError, sendErrorAndDrain } from './respond.ts'
 import type { TimeLimits } from './time-limits.ts'
 import { traceparentOf } from './traceparent.ts'
+import type { RequestTrace } from './request-trace.ts'
+import type { Tracing } from './tracing.ts'
 
 export interface ForwarderOptions {
   readonly policy: Policy
@@ -20,6 +22,7 @@ export interface ForwarderOptions {
   readonly memory: KeptMemory
   readonly accessLog: AccessLog
   readonly isDraining: () => boolean
+  readonly tracing: Tracing | undefined
   readonly wallClock: () => number
   readonly timeLimits: TimeLimits
 }
@@ -41,11 +44,12 @@ export interface Forwarder {
 
 /** The way of a request: route → policy → choose → forward → record. */
 export function createForwarder(options: ForwarderOptions): Forwarder {
-  const { policy, memory, accessLog } = options
+  const { policy, memory, accessLog, tracing } = options
   let inFlight = 0
 
   function forward(incoming: Incoming): void {
     const { request, response } = incoming
+    const trace = tracing?.start(incoming)
     const trouble = ambiguity(request)
     if (trouble !== undefined) {
       const error = new WeirError('bad_request', trouble)
@@ -65,7 +69,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       route.countResponse(413)
       return refuseUpload(response, incoming.requestId)
     }
-    begin(incoming, { route, choice, client, path })
+    begin(incoming, { route, choice, client, path, trace })
   }
 
   function findRoute({ request, port }: Incoming, path: string): Route | undefined {
@@ -83,10 +87,11 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
 
   function begin(incoming: Incoming, matched: Matched): void {
     const { request, response, requestId } = incoming
-    const { route, choice, client, path } = matched
+    const { route, choice, client, path, trace } = matched
     const chosen = route.variants.get(choice.variant)
     if (chosen === undefined) return refuse(incoming, 'variant_not_found', REFUSALS.variant_not_found)
     if (choice.kind === 'split') chosen.counts.assigned()
+    trace?.routed(route, choice, client.clientAddress)
     inFlight++
     const startedAt = performance.now()
     const body = hasBody(request) ? receive(incoming, route, () => exchange) : EMPTY_BODY
@@ -102,7 +107,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       headers: upstreamHeaders(request, {
         ...client,
         requestId,
-        traceparent: traceparentOf(request.headers),
+        traceparent: trace?.traceparent ?? traceparentOf(request.headers),
       }),
       underContract:
         route.policy.contract === 'prediction' && isPredictionRequest(request.method ?? '', path),
@@ -111,8 +116,10 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       wallClock: options.wallClock,
       timeLimits: options.timeLimits,
       isDraining: options.isDraining,
+      trace,
       onDone(status, answeredBy) {
         inFlight--
+        trace?.end(status, answeredBy)
         accessLog.write(route, {
           request,
           requestId,
@@ -150,6 +157,7 @@ interface Matched {
   readonly choice: Choice
   readonly client: ClientFacts
   readonly path: string
+  readonly trace: RequestTrace | undefined
 }
 
 const REFUSALS = {

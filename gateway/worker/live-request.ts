@@ -19,6 +19,7 @@ export function liveRequestOf(
     variant: answer.variant.name,
     prediction: certified?.prediction,
     latencyMs: answer.seconds * 1000,
+    trace: answer.trace,
     countsOf: name => route.variants.get(name)?.counts,
   }
 }

@@ -8,6 +8,7 @@ import type { RequestBody } from './body.ts'
 import { comparePredictions } from './compare.ts'
 import { shareOf } from './limits.ts'
 import { readPrediction } from './prediction-contract.ts'
+import type { AttemptTrace } from './request-trace.ts'
 import type { VariantCounts } from './route-counts.ts'
 import { pickDesperately, type Target } from './target.ts'
 import type { TimeLimits } from './time-limits.ts'
@@ -23,6 +24,8 @@ export interface LiveRequest {
   /** The live answer, where the contract made us read it. */
   readonly prediction: Prediction | undefined
   readonly latencyMs: number
+  /** Of the attempt that answered. */
+  readonly trace: AttemptTrace | undefined
   readonly countsOf: (variant: string) => VariantCounts | undefined
 }
 
@@ -71,10 +74,12 @@ export function createMirror(
     inFlight++
     bytes += live.body.bytes
     live.body.retain()
+    const trace = live.trace?.copied(to)
+    const headers = trace?.sentTo(target.endpoint, live.headers) ?? live.headers
     const request = {
       method: live.method,
       path: live.path,
-      headers: [...live.headers, 'x-weir-shadow', '1'],
+      headers: [...headers, 'x-weir-shadow', '1'],
       body: live.body,
       timeoutMs: settings.timeoutMs,
       timeLimits: options.timeLimits,
@@ -83,6 +88,8 @@ export function createMirror(
       inFlight--
       bytes -= live.body.bytes
       judge(live, to, shadow)
+      const failure = failureOf(shadow)
+      trace?.end(failure === undefined ? outcomeOf(shadow) : 'failure', failure ?? '', shadow.head?.status)
       live.body.release()
     }
     new Attempt(target, request, createShadow(finish)).start()

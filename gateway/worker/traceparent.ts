@@ -4,10 +4,16 @@ import type { IncomingHttpHeaders } from 'node:http'
 const VALID = /^[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/
 
 /** W3C trace context: passed on as it came, made when absent or malformed. Not sampled: who wants traces starts them. */
-export function traceparentOf({ traceparent }: IncomingHttpHeaders): string {
-  if (typeof traceparent === 'string' && VALID.test(traceparent)) return traceparent
+export function traceparentOf(headers: IncomingHttpHeaders): string {
+  const incoming = incomingTraceparent(headers)
+  if (incoming !== undefined) return incoming
   const bytes = randomIds()
   return `00-${bytes.slice(0, 32)}-${bytes.slice(32, 48)}-00`
+}
+
+/** The caller's own, if it is well formed. */
+export function incomingTraceparent({ traceparent }: IncomingHttpHeaders): string | undefined {
+  return typeof traceparent === 'string' && VALID.test(traceparent) ? traceparent : undefined
 }
 
 const IDS_AT_ONCE = 128

@@ -1,14 +1,22 @@
 import type { FastifyInstance } from 'fastify'
 import { describeProblem } from '../../lib/problem.ts'
 import type { Log } from '../../lib/log.ts'
-import type { FeedbackReport, Readiness, SpendVerdict, ToPrimary, ToWorker } from '../messages.ts'
+import type {
+  FeedbackReport,
+  Readiness,
+  SpendVerdict,
+  ToPrimary,
+  ToWorker,
+  WorkerSettings,
+} from '../messages.ts'
 import { createPredictionIds } from '../prediction-id.ts'
 import { createAccessLog } from './access-log.ts'
-import { createCounters } from './counters.ts'
+import { createCounters, type Counters } from './counters.ts'
 import { createForwarder } from './forward.ts'
 import { createListener } from './listener.ts'
 import { createPolicy } from './policy.ts'
 import { createTimeLimits } from './time-limits.ts'
+import type { Tracing } from './tracing.ts'
 
 type Start = Extract<ToWorker, { type: 'start' }>
 
@@ -60,6 +68,7 @@ export async function createWorker({
   })
   policy.setEndpointStates(start.endpoints)
   policy.apply(start.routes, [])
+  const tracing = await openTracing(settings, log, counters)
 
   const forwarder = createForwarder({
     policy,
@@ -67,6 +76,7 @@ export async function createWorker({
     memory: { limitBytes: MAX_KEPT_BYTES / settings.workers, usedBytes: 0 },
     accessLog: createAccessLog(log),
     isDraining: () => draining,
+    tracing,
     timeLimits,
     wallClock,
   })
@@ -115,6 +125,7 @@ export async function createWorker({
     clearInterval(pushTimer)
     clearTimeout(reportTimer)
     reportEndpoints()
+    await tracing?.close()
     push()
   }
 
@@ -148,6 +159,17 @@ export async function createWorker({
     },
     close,
   }
+}
+
+/** OpenTelemetry is loaded only for those who ask for it. */
+async function openTracing(
+  { traces }: WorkerSettings,
+  log: Log,
+  counters: Counters,
+): Promise<Tracing | undefined> {
+  if (traces === undefined) return undefined
+  const { createTracing } = await import('./tracing.ts')
+  return createTracing({ settings: traces, log, counters })
 }
 
 /** Asks the primary whether a prediction id may still be spent. */
