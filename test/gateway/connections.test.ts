@@ -1,25 +1,9 @@
 import { request as httpRequest } from 'node:http'
-import { createServer, type AddressInfo, type Socket } from 'node:net'
-import { test, type Test } from 'tap'
+import { test } from 'tap'
 import { eventually, startWorker, twoVariants } from './harness.ts'
+import { rawUpstream } from './raw-upstream.ts'
 
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok'
-
-/** A server that answers each request (of one piece) with bytes, and counts its connections. */
-async function rawUpstream(t: Test, onRequest: (socket: Socket, text: string) => void) {
-  const sockets: Socket[] = []
-  const server = createServer(socket => {
-    sockets.push(socket)
-    socket.on('error', () => undefined)
-    socket.on('data', data => onRequest(socket, data.toString('latin1')))
-  })
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  t.teardown(() => {
-    for (const socket of sockets) socket.destroy()
-    server.close()
-  })
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, sockets }
-}
 
 const stableOnly = (url: string, settings: object = {}) =>
   twoVariants(url, url, { weights: { stable: 100, candidate: 0 }, ...settings })
