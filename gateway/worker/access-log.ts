@@ -8,7 +8,8 @@ export interface AccessEntry {
   readonly requestId: string
   readonly status: number
   readonly answeredBy: string | undefined
-  readonly ms: number
+  /** On the clock of performance.now(). */
+  readonly startedAt: number
   readonly client: ClientFacts
 }
 
@@ -19,7 +20,7 @@ export interface AccessLog {
 
 export function createAccessLog(log: Log, random: () => number = Math.random): AccessLog {
   return {
-    write(route, { request, requestId, status, answeredBy, ms, client }) {
+    write(route, { request, requestId, status, answeredBy, startedAt, client }) {
       const { samplePercent } = route.policy.accessLog
       if (samplePercent === 0 || random() * 100 >= samplePercent) return
       log.info(
@@ -31,7 +32,7 @@ export function createAccessLog(log: Log, random: () => number = Math.random): A
           method: request.method,
           path: request.url,
           status,
-          ms: Math.round(ms * 10) / 10,
+          ms: Math.round((performance.now() - startedAt) * 10) / 10,
           client: client.clientAddress,
         },
         'request',

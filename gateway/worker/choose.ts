@@ -2,7 +2,7 @@ import type { BlockList } from 'node:net'
 import { isIPv6 } from 'node:net'
 import type { RoutePolicy } from '../../contract/policy.ts'
 import { createSplit, type Share } from './split.ts'
-import { pinnedVariant } from './sticky.ts'
+import { createPinning } from './sticky.ts'
 
 export interface Choice {
   readonly variant: string
@@ -22,10 +22,10 @@ export interface ChoiceFacts {
 
 /** How a route deals its requests, derived once per policy. */
 export interface Dealer {
-  readonly shares: readonly Share[]
   readonly next: () => string | undefined
+  /** Where a sticky key belongs. */
+  readonly pin: (key: string) => string | undefined
   readonly sticky: RoutePolicy['sticky']
-  readonly salt: string
   readonly variants: RoutePolicy['variants']
   readonly overrideFrom: BlockList
 }
@@ -38,7 +38,8 @@ export function createDealer(
   next = createSplit(shares),
 ): Dealer {
   const { sticky, variants, name } = policy
-  return { shares, next, sticky, salt: sticky?.salt ?? name, variants, overrideFrom }
+  const pin = createPinning(shares, sticky?.salt ?? name)
+  return { next, pin, sticky, variants, overrideFrom }
 }
 
 export function sharesOf(weightsBp: Readonly<Record<string, number>>): Share[] {
@@ -56,10 +57,10 @@ export function choose(dealer: Dealer, facts: ChoiceFacts, newKey: () => string)
       : 'variant_not_found'
   }
   const key = stickyKey(dealer.sticky, facts)
-  if (key !== undefined) return split(pinnedVariant(dealer.shares, dealer.salt, key))
+  if (key !== undefined) return split(dealer.pin(key))
   if (dealer.sticky && 'cookie' in dealer.sticky) {
     const cookie = newKey()
-    return split(pinnedVariant(dealer.shares, dealer.salt, cookie), cookie)
+    return split(dealer.pin(cookie), cookie)
   }
   return split(dealer.next())
 }

@@ -45,7 +45,8 @@ export class Exchange implements AnswerOwner {
   readonly #o: ExchangeOptions
   readonly #delivery: Delivery
   readonly #attempts: Attempts
-  readonly #recoveries: Recoveries
+  /** Nothing before the first failure. */
+  #recoveries: Recoveries | undefined
   /** The variant that was chosen, when another answers for it. */
   #fellBackFrom: string | undefined
   #hedgeTimer: NodeJS.Timeout | undefined
@@ -55,7 +56,6 @@ export class Exchange implements AnswerOwner {
     this.#o = options
     this.#delivery = createDelivery(options.response)
     this.#attempts = createAttempts(this, options)
-    this.#recoveries = new Recoveries(options.route, options.body, this.#attempts)
     options.response.on('close', () => this.#clientGone())
   }
 
@@ -91,7 +91,7 @@ export class Exchange implements AnswerOwner {
 
   recover(answer: Answer, failure: CallFailure): boolean {
     if (this.#done || this.#o.response.headersSent) return false
-    const recovery = this.#recoveries.decide(answer, failure)
+    const recovery = this.#ofRecoveries().decide(answer, failure)
     if (recovery === 'same-endpoint') {
       this.#attempts.repeat(answer)
       return true
@@ -112,7 +112,9 @@ export class Exchange implements AnswerOwner {
     if ((underContract && answer.succeeded) || this.#attempts.underWay > 1) return true
     const { fallback, idempotent } = route.policy
     const canFallBack =
-      fallback !== undefined && fallback.to !== answer.variant.name && !this.#recoveries.fallbackTried
+      fallback !== undefined &&
+      fallback.to !== answer.variant.name &&
+      this.#recoveries?.fallbackTried !== true
     return canFallBack && idempotent && body.replayable
   }
 
@@ -162,8 +164,12 @@ export class Exchange implements AnswerOwner {
     if (this.#attempts.underWay === 0) this.refuse(failureError(reason))
   }
 
+  #ofRecoveries(): Recoveries {
+    return (this.#recoveries ??= new Recoveries(this.#o.route, this.#o.body, this.#attempts))
+  }
+
   #tryFallback(fallback: Variant): void {
-    this.#recoveries.fallbackTried = true
+    this.#ofRecoveries().fallbackTried = true
     this.#fellBackFrom = this.#o.chosen.name
     this.#attempts.begin(fallback, 'fallback')
   }

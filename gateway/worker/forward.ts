@@ -125,7 +125,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
           requestId,
           status,
           answeredBy,
-          ms: performance.now() - startedAt,
+          startedAt,
           client,
         })
       },

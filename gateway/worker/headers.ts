@@ -37,6 +37,30 @@ const OURS_IN_ANSWERS: ReadonlySet<string> = new Set([
   'x-request-id',
 ])
 
+interface HeaderName {
+  readonly lower: string
+  readonly staysOutOfRequests: boolean
+  readonly staysOutOfAnswers: boolean
+}
+
+/** The names met so far, for they repeat; bounded, for a client could make up new ones for ever. */
+const knownNames = new Map<string, HeaderName>()
+const MAX_KNOWN_NAMES = 1000
+
+function nameOf(name: string): HeaderName {
+  const known = knownNames.get(name)
+  if (known) return known
+  const lower = name.toLowerCase()
+  const isHopByHop = HOP_BY_HOP.has(lower)
+  const made = {
+    lower,
+    staysOutOfRequests: isHopByHop || OURS_IN_REQUESTS.has(lower),
+    staysOutOfAnswers: isHopByHop || OURS_IN_ANSWERS.has(lower),
+  }
+  if (knownNames.size < MAX_KNOWN_NAMES) knownNames.set(name, made)
+  return made
+}
+
 export interface ForwardedFacts {
   readonly requestId: string
   readonly forwardedFor: string
@@ -55,8 +79,8 @@ export function upstreamHeaders(request: IncomingMessage, facts: ForwardedFacts)
   const headers: string[] = []
   for (let index = 0; index < rawHeaders.length; index += 2) {
     const name = rawHeaders[index] ?? ''
-    const lower = name.toLowerCase()
-    if (HOP_BY_HOP.has(lower) || OURS_IN_REQUESTS.has(lower) || listed?.has(lower)) continue
+    const { lower, staysOutOfRequests } = nameOf(name)
+    if (staysOutOfRequests || listed?.has(lower)) continue
     headers.push(name, rawHeaders[index + 1] ?? '')
   }
   headers.push('x-request-id', facts.requestId, 'x-forwarded-for', facts.forwardedFor)
@@ -82,7 +106,7 @@ export function answerHeaders(pairs: readonly string[]): AnswerHeaders {
     const name = pairs[index] ?? ''
     const value = pairs[index + 1] ?? ''
     if (name === 'x-weir-model-version') modelVersion = value
-    if (HOP_BY_HOP.has(name) || OURS_IN_ANSWERS.has(name) || listed?.has(name)) continue
+    if (nameOf(name).staysOutOfAnswers || listed?.has(name)) continue
     if (name === 'content-length') contentLength = Number(value)
     else list.push(name, value)
   }

@@ -1,5 +1,5 @@
 import { test } from 'tap'
-import { pinnedVariant, unitHash } from '../../gateway/worker/sticky.ts'
+import { createPinning, unitHash } from '../../gateway/worker/sticky.ts'
 
 const GOLDEN_EMPTY = '0.370693256952'
 const GOLDEN_USER = '0.726648776328'
@@ -8,7 +8,7 @@ const USERS = Array.from({ length: 20_000 }, (_, index) => `user-${index}`)
 
 function deal(weights: Record<string, number>, salt = 'food11'): (string | undefined)[] {
   const shares = Object.entries(weights).map(([variant, weightBp]) => ({ variant, weightBp }))
-  return USERS.map(user => pinnedVariant(shares, salt, user))
+  return USERS.map(createPinning(shares, salt))
 }
 
 function count(dealt: readonly (string | undefined)[], variant: string): number {
