@@ -1,6 +1,15 @@
-import { test } from 'tap'
+import { createHash } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
-import { eventually, namedUpstream, PREDICTION, startWorker, twoVariants, upstream } from './harness.ts'
+import { test } from 'tap'
+import {
+  eventually,
+  namedUpstream,
+  PREDICTION,
+  sendRaw,
+  startWorker,
+  twoVariants,
+  upstream,
+} from './harness.ts'
 
 const MIRRORED = { weights: { stable: 100, candidate: 0 }, mirror: { to: 'candidate', percent: 100 } }
 const POST = { method: 'POST', body: 'photo' }
@@ -115,4 +124,111 @@ test('a noise floor comes from stable mirrored to itself', async t => {
         (await worker.total('weir_comparisons_total', { variant: 'stable', result: 'agree' })) === 2,
     ),
   )
+})
+
+test('the copy leaves after the live answer: not while that is awaited, and not when the gateway itself refuses', async t => {
+  let answer: (() => void) | undefined
+  let copies = 0
+  const live = await upstream(t, (_, response) => {
+    answer = () => void response.end('live')
+  })
+  const shadow = await upstream(t, (_, response) => {
+    copies++
+    response.end()
+  })
+  const worker = await startWorker(t, [twoVariants(live.url, shadow.url, { ...MIRRORED, timeoutMs: 20_000 })])
+  const pending = worker.send(POST)
+  t.ok(await eventually(() => answer !== undefined))
+  t.equal(await worker.total('weir_mirror_total'), 0)
+  answer?.()
+  t.equal((await pending).text, 'live')
+  t.ok(await eventually(() => copies === 1))
+  t.match(await worker.send({ path: '/x', headers: { 'x-weir-variant': 'nobody' } }), { status: 404 })
+  t.equal(await worker.total('weir_mirror_total'), 1)
+})
+
+test('large bodies are copied byte for byte; those too long to keep are not, and counted', async t => {
+  const digests: string[] = []
+  const digest = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex')
+  const shadow = await upstream(t, (request, response) => {
+    const hash = createHash('sha256')
+    request.on('data', (chunk: Buffer) => hash.update(chunk))
+    request.on('end', () => {
+      digests.push(hash.digest('hex'))
+      response.end()
+    })
+  })
+  const policy = { ...MIRRORED, replayMaxBytes: '8MiB', timeoutMs: 20_000 }
+  const worker = await startWorker(t, [twoVariants(await namedUpstream(t, 'stable'), shadow.url, policy)])
+  const body = Buffer.from(Array.from({ length: 5_000_000 }, (_, n) => n % 251))
+  t.equal((await worker.send({ method: 'POST', body })).text, 'stable')
+  t.ok(await eventually(() => digests.length === 1))
+  t.same(digests, [digest(body)])
+  t.equal((await worker.send({ method: 'POST', body: Buffer.concat([body, body]) })).text, 'stable')
+  t.equal(await worker.total('weir_mirror_total', { result: 'body_not_kept' }), 1)
+  t.equal(await worker.total('weir_mirror_total', { result: 'sent' }), 1)
+})
+
+test('a mirror has its own connections, places and deadline: a hanging shadow takes none of those of live requests', async t => {
+  const candidate = await upstream(t, (request, response) => {
+    if (!request.headers['x-weir-shadow']) response.end('candidate')
+  })
+  const stable = await namedUpstream(t, 'stable')
+  const variants = {
+    stable: { endpoints: [stable] },
+    candidate: { endpoints: [candidate.url], maxInFlight: 1, maxQueued: 0 },
+  }
+  const mirror = { to: 'candidate', percent: 100, maxInFlight: 2, timeoutMs: 300 }
+  const worker = await startWorker(t, [
+    twoVariants(stable, candidate.url, { ...MIRRORED, variants, mirror, timeoutMs: 20_000 }),
+  ])
+  for (let n = 0; n < 2; n++) t.equal((await worker.send(POST)).text, 'stable')
+  t.equal((await worker.send({ ...POST, headers: { 'x-weir-variant': 'candidate' } })).text, 'candidate')
+  const timedOut = { kind: 'mirror', outcome: 'failure', reason: 'timeout' }
+  t.ok(await eventually(async () => (await worker.total('weir_requests_total', timedOut)) === 2))
+  t.equal((await worker.send(POST)).text, 'stable')
+  t.equal(await worker.total('weir_mirror_total', { result: 'sent' }), 3, 'and its places are free again')
+})
+
+test('what a shadow does wrong has no fallback, no retry, no ejection, and no part in the live counts', async t => {
+  let liveAsked = 0
+  const stable = await upstream(t, (_, response) => {
+    liveAsked++
+    response.end('stable')
+  })
+  let shadowAsked = 0
+  const shadow = await upstream(t, request => {
+    shadowAsked++
+    request.socket.destroy()
+  })
+  const worker = await startWorker(t, [twoVariants(stable.url, shadow.url, MIRRORED)])
+  for (let n = 0; n < 10; n++) t.equal((await worker.send(POST)).text, 'stable')
+  const failed = { kind: 'mirror', outcome: 'failure', reason: 'reset' }
+  t.ok(await eventually(async () => (await worker.total('weir_requests_total', failed)) === 10))
+  t.match({ liveAsked, shadowAsked }, { liveAsked: 10, shadowAsked: 10 })
+  t.same(worker.reports, [], 'the primary hears of no failing endpoint')
+  t.equal(await worker.total('weir_requests_total', { outcome: 'failure', kind: 'split' }), 0)
+})
+
+test('a mirror of 0 % copies nothing, and one without an endpoint says why', async t => {
+  const url = await namedUpstream(t, 'stable')
+  const variants = { stable: { endpoints: [url] }, candidate: { endpoints: [] } }
+  const off = { ...MIRRORED, mirror: { to: 'candidate', percent: 0 } }
+  const worker = await startWorker(t, [twoVariants(url, url, off)])
+  for (let n = 0; n < 10; n++) await worker.send(POST)
+  t.equal(await worker.total('weir_mirror_total'), 0)
+  await worker.set(twoVariants(url, url, { ...MIRRORED, variants }))
+  t.equal((await worker.send(POST)).text, 'stable')
+  t.equal(await worker.total('weir_mirror_total', { result: 'no_endpoint' }), 1)
+})
+
+test("a mirror does not hold up the next request on the client's connection", async t => {
+  const shadow = await upstream(t, () => undefined)
+  const worker = await startWorker(t, [twoVariants(await namedUpstream(t, 'stable'), shadow.url, MIRRORED)])
+  const request = 'GET /x HTTP/1.1\r\nHost: a\r\n\r\n'
+  const answers = await sendRaw(
+    worker.port,
+    `${request}${request}${request.replace('Host', 'Connection: close\r\nHost')}`,
+  )
+  t.equal(answers.split('HTTP/1.1 200 ').length - 1, 3)
 })
