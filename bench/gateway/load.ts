@@ -1,9 +1,7 @@
-import { execFile, execFileSync } from 'node:child_process'
-import { mkdtempSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { promisify } from 'node:util'
-import autocannon from 'autocannon'
+import { fileURLToPath } from 'node:url'
+import { writeConfig, type Bench } from './bench.ts'
+import { isInstalled, LOAD_CORE } from './processes.ts'
+import { cpuMicros } from './usage.ts'
 
 export interface Load {
   readonly name: string
@@ -11,45 +9,109 @@ export interface Load {
   readonly path: string
 }
 
-const CONNECTIONS = 32
-const run = promisify(execFile)
+export const KB_1: Load = { name: '1 KB', bytes: 1024, path: '/x' }
+export const KB_60: Load = { name: '60 KB', bytes: 61_440, path: '/x' }
+export const PREDICT: Load = { name: '60 KB /predict', bytes: 61_440, path: '/predict' }
 
-/** Requests a second, answers other than 2xx being an error. */
-export async function runLoad(url: string, load: Load, seconds: number): Promise<number> {
-  return hasWrk() ? wrk(url, load, seconds) : cannon(url, load, seconds)
+export type Generator = 'wrk' | 'autocannon'
+
+/** wrk first: autocannon needs about as much of its core as a proxy of its own, so it hides differences. */
+export const GENERATORS: readonly Generator[] = isInstalled('wrk') ? ['wrk', 'autocannon'] : ['autocannon']
+export const BEST_GENERATOR: Generator = isInstalled('wrk') ? 'wrk' : 'autocannon'
+
+/** What a generator saw. */
+interface Answers {
+  readonly requests: number
+  readonly seconds: number
+  readonly p50Ms: number
+  readonly p99Ms: number
+  /** Answers other than 2xx, and broken connections. */
+  readonly errors: number
 }
 
-function hasWrk(): boolean {
-  try {
-    execFileSync('which', ['wrk'], { stdio: 'ignore' })
-    return true
-  } catch {
-    return false
+export type Throughput = Readonly<
+  Record<'perSecond' | 'cpuMicros' | 'busyPercent' | 'p50Ms' | 'p99Ms', number>
+>
+
+interface LoadOptions {
+  readonly generator?: Generator
+  readonly cores?: string
+  readonly threads?: number
+}
+
+const CONNECTIONS = 32
+const AUTOCANNON = fileURLToPath(new URL('./autocannon-load.ts', import.meta.url))
+
+/** As many requests as 32 connections get answered, and what each costs the proxy. Errors are an error. */
+export async function measureThroughput(
+  bench: Bench,
+  target: { readonly url: string; readonly pid: number },
+  load: Load,
+  options: LoadOptions = {},
+): Promise<Throughput> {
+  const { generator = BEST_GENERATOR } = options
+  const before = cpuMicros(target.pid)
+  const answers = await (generator === 'wrk' ? wrk : autocannon)(bench, target.url, load, options)
+  const cpu = cpuMicros(target.pid) - before
+  const { requests, seconds, errors, p50Ms, p99Ms } = answers
+  if (errors > 0) throw new Error(`${target.url}${load.path}: ${errors} of ${requests} requests failed`)
+  return {
+    perSecond: requests / seconds,
+    cpuMicros: cpu / requests,
+    busyPercent: cpu / seconds / 10_000,
+    p50Ms,
+    p99Ms,
   }
 }
 
-async function wrk(url: string, { bytes, path }: Load, seconds: number): Promise<number> {
-  const script = join(mkdtempSync(join(tmpdir(), 'weir-bench-')), 'load.lua')
-  writeFileSync(
-    script,
-    `wrk.method='POST'; wrk.body=string.rep('x',${bytes}); local n=0
-     request=function() n=n+1; return wrk.format(nil,nil,{['Content-Type']='application/octet-stream',['x-user-id']='user-'..(n%5000)}) end`,
-  )
-  const args = ['-c', '1', 'wrk', '-t1', `-c${CONNECTIONS}`, `-d${seconds}s`, '-s', script, `${url}${path}`]
-  const { stdout } = await run('taskset', args)
-  if (/Non-2xx/.test(stdout)) throw new Error(`${url} answered errors:\n${stdout}`)
-  return Number(/Requests\/sec:\s+([\d.]+)/.exec(stdout)?.[1])
+/** Compilers and connections: what a process does only in its first seconds. */
+export async function warmUp(
+  bench: Bench,
+  targets: readonly { readonly url: string; readonly pid: number }[],
+  load: Load,
+): Promise<void> {
+  if (bench.short) return
+  for (const target of targets) await measureThroughput(bench, target, load)
 }
 
-async function cannon(url: string, { bytes, path }: Load, seconds: number): Promise<number> {
-  const result = await autocannon({
-    url: `${url}${path}`,
-    method: 'POST',
-    body: 'x'.repeat(bytes),
-    headers: { 'content-type': 'application/octet-stream', 'x-user-id': 'user-1' },
-    connections: CONNECTIONS,
-    duration: seconds,
-  })
-  if (result.non2xx > 0) throw new Error(`${url} answered ${result.non2xx} errors`)
-  return result.requests.average
+async function wrk(bench: Bench, url: string, { bytes, path }: Load, options: LoadOptions): Promise<Answers> {
+  const script = writeConfig(bench, `load-${bytes}.lua`, wrkScript(bytes))
+  const { cores = LOAD_CORE, threads = 1 } = options
+  const args = [`-t${threads}`, `-c${CONNECTIONS}`, `-d${bench.seconds}s`, '-s', script, `${url}${path}`]
+  const output = await bench.processes.run(cores, 'wrk', args)
+  return JSON.parse(output.slice(output.lastIndexOf('\n{'))) as Answers
+}
+
+/** Requests are made once: composing each anew costs the load's core more than sending it. */
+function wrkScript(bytes: number): string {
+  return `local requests, n = {}, 0
+function init()
+  local body = string.rep('x', ${bytes})
+  for user = 1, ${USERS} do
+    local headers = { ['Content-Type'] = 'application/octet-stream', ['x-user-id'] = 'user-' .. user }
+    requests[user] = wrk.format('POST', nil, headers, body)
+  end
+end
+function request() n = n % ${USERS} + 1; return requests[n] end
+function done(summary, latency)
+  local e = summary.errors
+  io.write(string.format('\\n{"requests":%d,"seconds":%f,"errors":%d,"p50Ms":%f,"p99Ms":%f}\\n', summary.requests,
+    summary.duration / 1e6, e.connect + e.read + e.write + e.status + e.timeout, latency:percentile(50) / 1e3,
+    latency:percentile(99) / 1e3))
+end
+`
+}
+
+/** Enough for both variants to be asked, few enough for the requests to stay in a processor's cache. */
+const USERS = 64
+
+async function autocannon(
+  bench: Bench,
+  url: string,
+  { bytes, path }: Load,
+  { cores = LOAD_CORE }: LoadOptions,
+): Promise<Answers> {
+  const settings = { url: `${url}${path}`, bytes, connections: CONNECTIONS, seconds: bench.seconds }
+  const output = await bench.processes.run(cores, process.execPath, [AUTOCANNON, JSON.stringify(settings)])
+  return JSON.parse(output) as Answers
 }

@@ -1,23 +1,28 @@
-export function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b)
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN
+type Cell = string | number
+
+/** Rows in columns as wide as their widest cell; the first to the left, numbers to the right. */
+export function table(head: readonly string[], rows: readonly (readonly Cell[])[]): string {
+  const cells = [head, ...rows.map(row => row.map(String))]
+  const widths = head.map((_, column) => Math.max(...cells.map(row => row[column]?.length ?? 0)))
+  const lines = cells.map(row =>
+    row
+      .map((cell, column) =>
+        column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0),
+      )
+      .join('  ')
+      .trimEnd(),
+  )
+  return `${lines.join('\n')}\n`
 }
 
-/** Requests a second by proxy and load, with our share of each peer's. */
-export function ratioTable(
-  peers: readonly string[],
-  loads: readonly string[],
-  rates: ReadonlyMap<string, number>,
-): string {
-  const rate = (peer: string, load: string) => rates.get(`${peer} ${load}`) ?? Number.NaN
-  const rows = peers.map(peer =>
-    [
-      peer.padEnd(12),
-      ...loads.map(load => {
-        const ours = rate('weir', load) / rate(peer, load)
-        return `${Math.round(rate(peer, load)).toString().padStart(8)} (weir ${ours.toFixed(2)}x)`.padEnd(26)
-      }),
-    ].join(''),
-  )
-  return `${['req/s'.padEnd(12), ...loads.map(load => load.padEnd(26))].join('')}\n${rows.join('\n')}\n`
+export function whole(value: number): string {
+  return Math.round(value).toLocaleString('en-US')
+}
+
+export function times(value: number): string {
+  return `${value.toFixed(2)}x`
+}
+
+export function ms(value: number): string {
+  return value.toFixed(2)
 }

@@ -1,20 +1,12 @@
 import { createServer } from 'node:http'
+import { PREDICTION } from './prediction.ts'
 
-// A model server that costs nothing: node bench/gateway/upstream.ts PORT
-
-const ANSWER = JSON.stringify({
-  label: 'Bread',
-  class_index: 0,
-  confidence: 0.9,
-  top_k: [{ label: 'Bread', confidence: 0.9 }],
-  model: 'food11',
-  model_version: '1',
-})
+// A model server that costs little, where there is no nginx: node bench/gateway/upstream.ts PORT
 
 const server = createServer((request, response) => {
   request
     .resume()
-    .on('end', () => response.writeHead(200, { 'content-type': 'application/json' }).end(ANSWER))
+    .on('end', () => response.writeHead(200, { 'content-type': 'application/json' }).end(PREDICTION))
 })
 server.keepAliveTimeout = 60_000
 server.listen(Number(process.argv[2]), '127.0.0.1')
