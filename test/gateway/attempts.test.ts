@@ -128,3 +128,101 @@ test('failures are reported to the primary, and whether an answer came between t
   await worker.send()
   t.ok(await eventually(() => worker.reports.at(-1)?.answered === true))
 })
+
+test('a retry after an answer of 5xx, on an idempotent route only; when all endpoints fail, the last answer passes', async t => {
+  let asked = 0
+  const failing = async () =>
+    (
+      await upstream(t, (_, response) => {
+        asked++
+        response.writeHead(500).end(`try ${asked}`)
+      })
+    ).url
+  const endpoints = [await failing(), await failing(), await failing()]
+  const variants = { candidate: { endpoints } }
+  const policy = (settings: object) => ({
+    ...twoVariants('', '', { ...CANDIDATE_ONLY, variants, weights: { candidate: 100 } }),
+    ...settings,
+  })
+  const worker = await startWorker(t, [policy({})])
+  t.match(await worker.send({ method: 'POST', body: 'a' }), { status: 500, text: 'try 2' })
+  await worker.set(policy({ retry: { attempts: 2 } }))
+  t.match(await worker.send({ method: 'POST', body: 'a' }), { status: 500, text: 'try 5' })
+  await worker.set(policy({ retry: { attempts: 0 } }))
+  t.match(await worker.send({ method: 'POST', body: 'a' }), { status: 500, text: 'try 6' })
+  await worker.set(policy({ idempotent: false }))
+  t.match(await worker.send({ method: 'POST', body: 'a' }), { status: 500, text: 'try 7' })
+})
+
+test('no silent retry of a request that may have been acted upon; one that was never sent is tried elsewhere', async t => {
+  let asked = 0
+  const dying = await upstream(t, request => {
+    asked++
+    request.socket.destroy()
+  })
+  const other = await upstream(t, request => {
+    asked++
+    request.socket.destroy()
+  })
+  const policy = (endpoints: string[]) => ({
+    ...twoVariants('', '', { ...CANDIDATE_ONLY, idempotent: false, retry: { budgetPercent: 100 } }),
+    variants: { stable: { endpoints: [] }, candidate: { endpoints } },
+  })
+  const worker = await startWorker(t, [policy([dying.url, other.url])])
+  for (const method of ['POST', 'GET']) t.match(await worker.send({ method }), { status: 502 })
+  t.equal(asked, 2)
+  const alive = await namedUpstream(t, 'alive')
+  await worker.set(policy(['http://127.0.0.1:1', alive]))
+  for (let n = 0; n < 6; n++)
+    t.match(await worker.send({ method: 'POST', body: 'a' }), { status: 200, text: 'alive' })
+})
+
+test('a refusal (4xx) is an answer and is not tried elsewhere', async t => {
+  let asked = 0
+  const refusing = async () =>
+    (
+      await upstream(t, (_, response) => {
+        asked++
+        response.writeHead(404).end()
+      })
+    ).url
+  const variants = { candidate: { endpoints: [await refusing(), await refusing()] } }
+  const worker = await startWorker(t, [
+    twoVariants('', '', { ...CANDIDATE_ONLY, variants, weights: { candidate: 100 } }),
+  ])
+  t.match(await worker.send(), { status: 404 })
+  t.equal(asked, 1)
+})
+
+test('a retry that the budget does not allow is not made, and counted', async t => {
+  const variants = { candidate: { endpoints: ['http://127.0.0.1:1', 'http://127.0.0.2:1'] } }
+  const retry = { budgetPercent: 0, minPerSecond: 0 }
+  const worker = await startWorker(t, [
+    twoVariants('', '', { ...CANDIDATE_ONLY, variants, retry, weights: { candidate: 100 } }),
+  ])
+  t.match(await worker.send(), { status: 502 })
+  t.equal(await worker.total('weir_requests_total', { kind: 'retry' }), 0)
+  t.equal(await worker.total('weir_retry_budget_exhausted_total'), 1)
+})
+
+test('a hedge is off by default: a slow candidate is waited for', async t => {
+  const asked: string[] = []
+  let answer: (() => void) | undefined
+  const candidate = await upstream(t, (_, response) => {
+    answer = () => void response.end('candidate')
+  })
+  const stable = await upstream(t, (_, response) => {
+    asked.push('stable')
+    response.end('stable')
+  })
+  const policy = (weights: object) => twoVariants(stable.url, candidate.url, { weights, timeoutMs: 20_000 })
+  const worker = await startWorker(t, [policy({ stable: 100, candidate: 0 })])
+  for (let n = 0; n < 20; n++) await worker.send()
+  await worker.set(policy({ stable: 0, candidate: 100 }))
+  const slow = worker.send()
+  t.ok(await eventually(() => answer !== undefined))
+  await new Promise(resolve => setTimeout(resolve, 200)) // far beyond what stable usually takes
+  answer?.()
+  t.match(await slow, { text: 'candidate' })
+  t.equal(asked.length, 20)
+})

@@ -2,7 +2,7 @@ import { test } from 'tap'
 import type { RequestListener } from 'node:http'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
-import { namedUpstream, PREDICTION, send, startWorker, twoVariants, upstream } from './harness.ts'
+import { eventually, namedUpstream, PREDICTION, send, startWorker, twoVariants, upstream } from './harness.ts'
 
 const POST = { method: 'POST', body: 'x'.repeat(2000) }
 
@@ -13,6 +13,8 @@ const FAILING: Record<string, { reason: string; handler: RequestListener }> = {
     handler: (request, response) =>
       void request.resume().on('end', () => response.writeHead(500).end('boom')),
   },
+  'answers 502': { reason: '5xx', handler: (_, response) => void response.writeHead(502).end() },
+  'answers 504': { reason: '5xx', handler: (_, response) => void response.writeHead(504).end() },
   'sheds with 503': { reason: 'overload', handler: (_, response) => void response.writeHead(503).end() },
   'resets before an answer': { reason: 'reset', handler: request => void request.socket.destroy() },
   'hangs before its head': { reason: 'timeout', handler: request => void request.resume() },
@@ -176,4 +178,76 @@ test('with nobody else to ask, an endpoint that is out is better than a refusal'
   ])
   await worker.worker.receive({ type: 'endpoints', states: [[`food11 stable ${stable}`, 'out']] })
   t.match(await send(worker.port, POST), { status: 200, text: 'stable' })
+})
+
+test('fallback happens once: when stable fails as well, the client hears of that, and nobody is asked again', async t => {
+  const asked: string[] = []
+  const failing = (name: string, status: number) =>
+    upstream(t, (_, response) => {
+      asked.push(name)
+      response.writeHead(status).end(name)
+    })
+  const [stable, candidate] = [await failing('stable', 502), await failing('candidate', 500)]
+  const worker = await startWorker(t, [twoVariants(stable.url, candidate.url)])
+  t.match(await worker.send(POST), {
+    status: 502,
+    text: 'stable',
+    headers: { 'x-weir-variant': 'stable', 'x-weir-fallback': 'candidate' },
+  })
+  t.same(asked, ['candidate', 'stable'])
+  for (const variant of asked)
+    t.equal(await worker.total('weir_requests_total', { variant, outcome: 'failure', reason: '5xx' }), 1)
+})
+
+test('a route says for which failures it falls back: others pass to the client, and are counted', async t => {
+  const candidate = await upstream(t, (_, response) => void response.writeHead(500).end('boom'))
+  const fallback = { to: 'stable', on: ['connect', 'reset'] }
+  const worker = await startWorker(t, [
+    twoVariants(await namedUpstream(t, 'stable'), candidate.url, { fallback }),
+  ])
+  t.match(await worker.send(POST), { status: 500, text: 'boom' })
+  t.equal(await worker.total('weir_unprotected_total', { reason: 'reason_excluded' }), 1)
+  t.equal(await worker.total('weir_requests_total', { variant: 'candidate', reason: '5xx' }), 1)
+  await worker.set(twoVariants(await namedUpstream(t, 'stable'), 'http://127.0.0.1:1', { fallback }))
+  t.match(await worker.send(POST), { status: 200, text: 'stable' })
+})
+
+test("fallback is limited by stable's own bound: beyond it a request is shed, and counted", async t => {
+  let answer = () => undefined as void
+  let asked = 0
+  const stable = await upstream(t, (_, response) => {
+    asked++
+    answer = () => void response.end('stable')
+  })
+  const variants = {
+    stable: { endpoints: [stable.url], maxInFlight: 1, maxQueued: 0 },
+    candidate: { endpoints: ['http://127.0.0.1:1'] },
+  }
+  const worker = await startWorker(t, [twoVariants(stable.url, '', { variants, timeoutMs: 20_000 })])
+  const first = worker.send(POST)
+  t.ok(await eventually(() => asked === 1))
+  t.match(await worker.send(POST), { status: 503, headers: { 'retry-after': '1' }, text: /overloaded/ })
+  answer()
+  t.match(await first, { status: 200, text: 'stable' })
+  t.equal(await worker.total('weir_requests_total', { variant: 'stable', reason: 'overload' }), 1)
+})
+
+test('HEAD, 204 and 304 pass through a held answer as they are', async t => {
+  const candidate = await upstream(t, (request, response) => {
+    const status = Number(request.url?.slice(1))
+    response.writeHead(status, { etag: '"1"', ...(status === 200 && { 'content-length': 5 }) })
+    response.end(status === 200 && request.method !== 'HEAD' ? 'hello' : undefined)
+  })
+  const worker = await startWorker(t, [twoVariants(await namedUpstream(t, 'stable'), candidate.url)])
+  t.match(await worker.send({ method: 'HEAD', path: '/200' }), {
+    status: 200,
+    text: '',
+    headers: { 'content-length': '5' },
+  })
+  for (const status of [204, 304]) {
+    const answer = await worker.send({ path: `/${status}` })
+    t.match(answer, { status, text: '', headers: { etag: '"1"', 'x-weir-variant': 'candidate' } })
+    t.notOk('transfer-encoding' in answer.headers)
+  }
+  t.match(await worker.send({ path: '/200' }), { status: 200, text: 'hello' })
 })
