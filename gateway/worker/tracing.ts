@@ -44,7 +44,7 @@ export function createTracing({ settings, log, counters }: TracingOptions): Trac
     spanProcessors: [createSpanQueue({ url, log, counters })],
   })
   const tracer = provider.getTracer('weir')
-  // Asked first, because even a span that is not recorded costs as much as the rest of what is done for a small request's head.
+  // Asked first: the sampler would have the span's ids and context made before it refuses it.
   const mayBeSampled = (parent: SpanContext | undefined) =>
     parent !== undefined && parentBased ? parent.traceFlags !== TraceFlags.NONE : ratio > 0
   return {

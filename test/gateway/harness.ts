@@ -10,6 +10,7 @@ import type { Test } from 'tap'
 import { pino } from 'pino'
 import { routePolicy } from '../../contract/policy.ts'
 import { parseExposition, type Sample } from '../../lib/exposition.ts'
+import type { Log } from '../../lib/log.ts'
 import type {
   ComparisonRecord,
   EndpointReport,
@@ -18,6 +19,7 @@ import type {
   ToPrimary,
 } from '../../gateway/messages.ts'
 import { createTotals } from '../../gateway/primary/metrics.ts'
+import type { TraceSettings } from '../../gateway/trace-settings.ts'
 import { createWorker } from '../../gateway/worker/worker.ts'
 
 /** A server of the test's own that closes itself. */
@@ -68,11 +70,13 @@ export interface SendOptions {
 interface WorkerOptions {
   readonly wallClock?: () => number
   readonly spend?: () => SpendVerdict
+  readonly traces?: TraceSettings
+  readonly log?: Log
 }
 
 /** A worker in this process, driven as the primary would: messages in, messages out. */
 export async function startWorker(t: Test, policies: readonly unknown[], options: WorkerOptions = {}) {
-  const { wallClock = Date.now, spend = () => 'counted' } = options
+  const { wallClock = Date.now, spend = () => 'counted', traces, log = pino({ level: 'silent' }) } = options
   const totals = createTotals()
   const comparisons: ComparisonRecord[] = []
   const reports: EndpointReport[] = []
@@ -106,12 +110,13 @@ export async function startWorker(t: Test, policies: readonly unknown[], options
         workers: 1,
         predictionKey: 'a key for tests, long enough to be one',
         logLevel: 'silent',
+        traces,
       },
       routes: policies.map(record),
       endpoints: [],
       readiness: { ready: true, reasons: [] },
     },
-    log: pino({ level: 'silent' }),
+    log,
     send: receive,
     wallClock,
   })
