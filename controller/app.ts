@@ -12,7 +12,7 @@ import type { ControllerMetrics } from './metrics.ts'
 import { createIdempotency } from './idempotency.ts'
 import type { Registry } from './registry/registry.ts'
 import { explainRollout } from './rollouts/explain.ts'
-import type { RolloutService } from './rollouts/rollout-service.ts'
+import type { RolloutService, VerbRequest } from './rollouts/rollout-service.ts'
 import { rolloutView } from './rollouts/rollout-view.ts'
 import { VERBS } from './rollouts/verbs.ts'
 import type { Runtime } from './runtime/runtime.ts'
@@ -36,6 +36,7 @@ const reasonBody = z.strictObject({ reason: z.string().max(1000).optional() }).n
 /** The controller's API, without listening. */
 export async function createControllerApp(options: ControllerAppOptions): Promise<FastifyInstance> {
   const app = createHttpServer({ log: options.log, bodyLimitBytes: BODY_LIMIT_BYTES })
+  refuseUnknownQueries(app)
   await app.register(swagger, {
     openapi: { info: { title: 'Weir controller', version: '1' } },
     transform: jsonSchemaTransform,
@@ -52,13 +53,29 @@ export async function createControllerApp(options: ControllerAppOptions): Promis
   return app
 }
 
-const auditQuery = z.strictObject({
+/** A misspelt query parameter must not be ignored: an operator would take the answer for a filtered one. */
+function refuseUnknownQueries(app: FastifyInstance): void {
+  app.addHook('onRoute', route => {
+    if (route.url.startsWith('/v1/')) route.schema = { querystring: query({}), ...route.schema }
+  })
+}
+
+function query<Shape extends z.ZodRawShape>(shape: Shape) {
+  return z.strictObject(shape, {
+    error: issue =>
+      issue.code === 'unrecognized_keys'
+        ? `unknown query parameter ${issue.keys.map(key => `"${key}"`).join(', ')}`
+        : undefined,
+  })
+}
+
+const auditQuery = query({
   subject: z.string().optional(),
   limit: z.coerce.number().int().min(1).max(1000).optional(),
 })
 
 /** `head`: SEQ:HASH, as an earlier verification gave it. */
-const verifyQuery = z.strictObject({
+const verifyQuery = query({
   head: z
     .string()
     .regex(/^\d{1,15}:[0-9a-f]{64}$/, 'must be SEQ:HASH, as an earlier verification gave it')
@@ -82,9 +99,10 @@ function addRollouts(plain: FastifyInstance, { service, store, clock }: Controll
 
   app.get('/v1/rollouts', async () => ({ items: service.list().map(rolloutView) }))
   app.post('/v1/rollouts', { schema: { body: z.looseObject({}) } }, async (request, reply) => {
-    const view = await once(keyed(request), async () =>
-      rolloutView(await service.start(request.body, actorOf(request))),
-    )
+    const view = await once(keyed(request), async () => {
+      const start = await service.prepareStart(request.body, { actor: actorOf(request) })
+      return () => rolloutView(start())
+    })
     return reply
       .code(201)
       .header('etag', etag(view.version))
@@ -118,18 +136,25 @@ function addRollouts(plain: FastifyInstance, { service, store, clock }: Controll
       { schema: { params: named, body: reasonBody } },
       async (request, reply) => {
         const { name } = request.params
-        const asked = { actor: actorOf(request), reason: request.body?.reason, ifMatch: ifMatch(request) }
-        const view = await once(keyed(request), async () => rolloutView(service.act(name, verb, asked)))
+        const view = await once(
+          keyed(request),
+          async () => () => rolloutView(service.act(name, verb, asked(request))),
+        )
         return reply.header('etag', etag(view.version)).send(view)
       },
     )
   }
-  app.post('/v1/rollouts/:name/retry', { schema: { params: named } }, async (request, reply) => {
-    const view = await once(keyed(request), async () =>
-      rolloutView(await service.retry(request.params.name, actorOf(request))),
-    )
-    return reply.code(201).header('etag', etag(view.version)).send(view)
-  })
+  app.post(
+    '/v1/rollouts/:name/retry',
+    { schema: { params: named, body: reasonBody } },
+    async (request, reply) => {
+      const view = await once(keyed(request), async () => {
+        const start = await service.prepareRetry(request.params.name, asked(request))
+        return () => rolloutView(start())
+      })
+      return reply.code(201).header('etag', etag(view.version)).send(view)
+    },
+  )
 }
 
 function addModels(plain: FastifyInstance, { registry, runtime }: ControllerAppOptions): void {
@@ -157,6 +182,10 @@ function keyed(request: FastifyRequest) {
     path: request.url,
     body: request.body,
   }
+}
+
+function asked(request: FastifyRequest<{ Body: z.infer<typeof reasonBody> }>): VerbRequest {
+  return { actor: actorOf(request), reason: request.body?.reason, ifMatch: ifMatch(request) }
 }
 
 function actorOf(request: FastifyRequest): string {

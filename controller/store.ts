@@ -4,7 +4,7 @@ import { DatabaseSync } from 'node:sqlite'
 
 export interface Store {
   readonly db: DatabaseSync
-  /** Runs `work` as one transaction: all of it lasts, also through a power cut, or none of it. */
+  /** Runs `work` as one transaction: all of it lasts, also through a power cut, or none of it. Within another it joins that. */
   transaction<T>(work: () => T): T
   close(): void
 }
@@ -20,6 +20,7 @@ function prepareStore(db: DatabaseSync): Store {
     'PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000',
   )
   const transaction = <T>(work: () => T): T => {
+    if (db.isTransaction) return work()
     db.exec('BEGIN IMMEDIATE')
     try {
       const result = work()

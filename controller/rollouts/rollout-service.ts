@@ -42,8 +42,14 @@ export function createRolloutService(options: RolloutServiceOptions) {
     return rollout
   }
 
-  /** `source` is a rollout file; without metadata it is called ROUTE-vVERSION, with a suffix when that name was used. */
-  async function start(source: unknown, actor: string): Promise<StoredRollout> {
+  /**
+   * Looks up what a start needs and returns what starts it, in one commit. `source` is a rollout file; without metadata it is
+   * called ROUTE-vVERSION, with a suffix when that name was used.
+   */
+  async function prepareStart(
+    source: unknown,
+    { actor, reason }: Pick<VerbRequest, 'actor' | 'reason'>,
+  ): Promise<() => StoredRollout> {
     const named = withName(source, name => rollouts.get(name) !== undefined)
     const file = parseRollout(named)
     refuseMetrics(file, options.hasPrometheus)
@@ -51,13 +57,15 @@ export function createRolloutService(options: RolloutServiceOptions) {
     refuseSecond(file.spec.route)
     if (rollouts.get(name)) throw new WeirError('conflict', `a rollout "${name}" exists already`)
     const state = await firstState(name, file, { gateway, registry, runtime, now: clock.now() })
-    store.transaction(() => {
-      refuseSecond(file.spec.route) // another request may have come in while the versions were looked up
-      rollouts.create({ name, source: named, file, state })
-      record(name, actor, 'start', state.message)
-    })
-    nudge(name)
-    return get(name)
+    return () => {
+      store.transaction(() => {
+        refuseSecond(file.spec.route) // another request may have come in while the versions were looked up
+        rollouts.create({ name, source: named, file, state })
+        record(name, actor, 'start', reason ?? state.message)
+      })
+      nudge(name)
+      return get(name)
+    }
   }
 
   function refuseSecond(route: string): void {
@@ -69,16 +77,19 @@ export function createRolloutService(options: RolloutServiceOptions) {
       )
   }
 
-  function act(name: string, verb: Verb, { actor, reason, ifMatch }: VerbRequest): StoredRollout {
+  function getAt(name: string, ifMatch: number | undefined): StoredRollout {
     const rollout = get(name)
-    if (ifMatch !== undefined && ifMatch !== rollout.version) {
-      const details = { version: rollout.version, phase: rollout.state.phase }
-      throw new WeirError(
-        'precondition_failed',
-        `the rollout is at version ${rollout.version}, not ${ifMatch}`,
-        { details },
-      )
-    }
+    if (ifMatch === undefined || ifMatch === rollout.version) return rollout
+    const details = { version: rollout.version, phase: rollout.state.phase }
+    throw new WeirError(
+      'precondition_failed',
+      `the rollout is at version ${rollout.version}, not ${ifMatch}`,
+      { details },
+    )
+  }
+
+  function act(name: string, verb: Verb, { actor, reason, ifMatch }: VerbRequest): StoredRollout {
+    const rollout = getAt(name, ifMatch)
     const state = applyVerb(verb, rollout.state, { spec: rollout.file.spec, now: clock.now(), actor })
     store.transaction(() => {
       rollouts.save(name, state)
@@ -89,18 +100,21 @@ export function createRolloutService(options: RolloutServiceOptions) {
   }
 
   /** Starts an ended rollout again, as a new one with the same settings and a name with the next free suffix. */
-  async function retry(name: string, actor: string): Promise<StoredRollout> {
-    const { state, source } = get(name)
+  async function prepareRetry(
+    name: string,
+    { ifMatch, ...asked }: VerbRequest,
+  ): Promise<() => StoredRollout> {
+    const { state, source } = getAt(name, ifMatch)
     if (state.endedAt === null)
       throw new WeirError('conflict', `rollout "${name}" is not over (${state.phase})`)
-    return start({ ...source, metadata: undefined }, actor)
+    return prepareStart({ ...source, metadata: undefined }, asked)
   }
 
   function record(subject: string, actor: string, action: string, reason: string): void {
     audit.append({ at: new Date(clock.now()).toISOString(), actor, action, subject, reason })
   }
 
-  return { get, list: () => rollouts.list(), looks: rollouts.looks, start, act, retry }
+  return { get, list: () => rollouts.list(), looks: rollouts.looks, prepareStart, act, prepareRetry }
 }
 
 function withName(source: unknown, taken: (name: string) => boolean): unknown {

@@ -3,10 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { createAudit } from '../../controller/audit.ts'
-import { createIdempotency } from '../../controller/idempotency.ts'
 import { openStore } from '../../controller/store.ts'
 import { canonicalJson, sha256 } from '../../lib/hash.ts'
-import { systemClock } from '../../lib/clock.ts'
 
 const dir = () => mkdtempSync(join(tmpdir(), 'weir-'))
 
@@ -44,20 +42,6 @@ t.test('a transaction that fails leaves nothing of itself', async t => {
     }),
   )
   t.same(audit.list(), [])
-})
-
-t.test('a request with a key is done once, also when it comes twice at the same time', async t => {
-  const store = openStore(dir())
-  t.teardown(() => store.close())
-  const once = createIdempotency(store, systemClock)
-  let done = 0
-  const ask = (body: unknown, key = 'k1') =>
-    once({ key, method: 'POST', path: '/v1/rollouts', body }, async () => ({ done: ++done }))
-  const answers = await Promise.all([ask({ a: 1 }), ask({ a: 1 })])
-  t.same(answers, [{ done: 1 }, { done: 1 }])
-  t.same(await ask({ a: 1 }), { done: 1 })
-  await t.rejects(ask({ a: 2 }), { code: 'conflict' })
-  t.same(await ask({ a: 2 }, 'k2'), { done: 2 })
 })
 
 t.test('a store written by a newer Weir is refused', async t => {
