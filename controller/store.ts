@@ -55,6 +55,16 @@ const MIGRATIONS = [
   // which audit record came last, so that the newest ones cannot go missing unseen
   `CREATE TABLE audit_head (only INTEGER PRIMARY KEY CHECK (only = 1), seq INTEGER NOT NULL, hash TEXT NOT NULL) STRICT;
    INSERT INTO audit_head SELECT 1, seq, hash FROM audit ORDER BY seq DESC LIMIT 1`,
+  // what is to be told to others, persisted with the decision that it tells; and alerts, so that a restart does not repeat them
+  `CREATE TABLE outbox (
+     seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, key TEXT NOT NULL UNIQUE, lane TEXT NOT NULL, target TEXT NOT NULL,
+     body TEXT NOT NULL, repeat_ms INTEGER, created_at INTEGER NOT NULL, give_up_at INTEGER, next_at INTEGER NOT NULL,
+     attempts INTEGER NOT NULL DEFAULT 0, passed INTEGER NOT NULL DEFAULT 0, reason TEXT, answered_at INTEGER,
+     done_at INTEGER) STRICT;
+   CREATE INDEX outbox_pending ON outbox (lane, seq) WHERE done_at IS NULL;
+   CREATE TABLE alerts (
+     id TEXT PRIMARY KEY, key TEXT NOT NULL, alert TEXT NOT NULL, started_at INTEGER NOT NULL, ended_at INTEGER) STRICT;
+   CREATE UNIQUE INDEX one_firing_alert_a_key ON alerts (key) WHERE ended_at IS NULL`,
 ]
 
 function migrate(db: DatabaseSync): void {
