@@ -80,6 +80,13 @@ function awaitCandidate(state: RolloutState, seen: Observation): RolloutState {
     const message = `version ${placed.version} is ready`
     return enterStep({ ...state, candidate: placed, phase: 'Progressing', cause: null, message }, 0, seen.now)
   }
+  if (candidate.kind === 'refused')
+    return withdraw(
+      state,
+      'not-ready',
+      `version ${state.candidate.version} is refused: ${candidate.reason}`,
+      seen.now,
+    )
   const reason = candidate.kind === 'starting' ? candidate.reason : 'not deployed yet'
   if (seen.now - state.startedAt > READY_LIMIT_MS) {
     return withdraw(
@@ -114,7 +121,10 @@ function progress(state: RolloutState, seen: Observation, spec: RolloutSpec): Ro
   return walkSteps(state, seen, spec)
 }
 
-/** A deadline without any evidence pauses and asks for a person: missing evidence never withdraws. */
+/**
+ * A deadline without any evidence pauses and asks for a person: missing evidence never withdraws. A pause for somebody else's
+ * weights stays one, since those stand until it is resumed.
+ */
 function overDeadline(state: RolloutState, seen: Observation, spec: RolloutSpec): RolloutState {
   const { after, do: action } = spec.onDeadline
   const limit = inWords(after / 1000)
@@ -122,6 +132,7 @@ function overDeadline(state: RolloutState, seen: Observation, spec: RolloutSpec)
   if (action === 'rollback' && !noEvidence) {
     return withdraw(state, 'deadline', `not done within ${limit}`, seen.now)
   }
+  if (state.cause === 'manual-change') return state
   return pausedFor(state, 'deadline', `not done within ${limit}${noEvidence ? ', and no evidence came' : ''}`)
 }
 

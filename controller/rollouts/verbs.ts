@@ -24,6 +24,8 @@ export function applyVerb(verb: Verb, state: RolloutState, context: VerbContext)
         : withdraw(state, 'operator', `${verb === 'abort' ? 'aborted' : 'rejected'} by ${actor}`, now)
     case 'pause':
       requireJudged(verb, state)
+      // somebody else's weights stand until a resume: with another cause the next look would overwrite them
+      if (state.cause === 'manual-change') return state
       return { ...state, phase: 'Paused', cause: 'operator', message: `paused by ${actor}` }
     case 'resume':
       requirePaused(verb, state, cause => cause !== 'approval')

@@ -146,6 +146,8 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime {
     const endpoint = endpointOf(row)
     const client = createServingClient({ baseUrl: endpoint })
     const readiness = await client.ready()
+    if (readiness.state === 'not-ready' && readiness.code === 'model_refused')
+      return { kind: 'refused', endpoint, reason: readiness.reason }
     if (readiness.state !== 'ready') return { kind: 'starting', endpoint, reason: readiness.reason }
     try {
       const { digest } = await client.version()

@@ -13,6 +13,8 @@ export interface DeploymentSpec {
 export type DeploymentStatus =
   | { readonly kind: 'absent' }
   | { readonly kind: 'starting'; readonly endpoint: string; readonly reason: string }
+  /** It runs and will never serve: the model itself is refused, and starting it again would not change that. */
+  | { readonly kind: 'refused'; readonly endpoint: string; readonly reason: string }
   /** Seen answering with this digest just now. */
   | { readonly kind: 'ready'; readonly endpoint: string; readonly digest: string }
 

@@ -28,6 +28,14 @@ t.test('a candidate that is never ready ends the rollout as Failed with the reas
   t.equal(look(late).phase, 'Failed')
 })
 
+t.test('a model that its server refuses ends the rollout at once, with the reason of the server', async t => {
+  const refused = look(state(), {
+    candidate: { kind: 'refused', endpoint, reason: 'model_refused: the digest of model.onnx differs' },
+  })
+  t.match(refused, { phase: 'RollingBack', cause: 'not-ready', message: /the digest of model.onnx differs/ })
+  t.equal(look(refused).phase, 'Failed')
+})
+
 t.test('steps go on while the evidence allows, until version and endpoints are exchanged', async t => {
   let now = progressing()
   const weights: number[] = []
@@ -97,6 +105,17 @@ t.test('a policy version that the controller did not write pauses the rollout', 
   t.match(look(changed, { policyVersion: 5, policyAsWanted: false }), { phase: 'Paused' }, 'and stays so')
   const own = look(before, { policyVersion: 5, policyAsWanted: true })
   t.match(own, { phase: 'Progressing', policyVersion: 5 }, 'its own write, of which a crash lost the note')
+})
+
+// Before, a pause by an operator or by the deadline replaced the cause, and the next look overwrote the manual weights.
+t.test('a pause for a manual change stays one: its weights stand until a resume', async t => {
+  const before = { ...progressing(), step: 1, weightBp: 1000, policyVersion: 4 }
+  const changed = look(before, { policyVersion: 5, policyAsWanted: false, policyWeightBp: 3000 })
+  const verb = { spec, now: 5, actor: 'ada' }
+  t.match(applyVerb('pause', changed, verb), { phase: 'Paused', cause: 'manual-change', weightBp: 3000 })
+  const late = look(changed, { now: 7_200_001, policyVersion: 5, policyAsWanted: false })
+  t.match(late, { phase: 'Paused', cause: 'manual-change', weightBp: 3000 })
+  t.match(applyVerb('resume', changed, verb), { phase: 'Progressing', cause: null, weightBp: 3000 })
 })
 
 t.test('a rollback goes on whoever writes the policy meanwhile', async t => {
