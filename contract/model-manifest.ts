@@ -111,26 +111,79 @@ const profile = z.strictObject({
 })
 export type Profile = z.infer<typeof profile>
 
-export const modelManifest = z
+const name = z
+  .string()
+  .regex(/^[\w.-]{1,64}$/, 'must be 1 to 64 letters, digits, dots, hyphens or underscores')
+
+/** What every manifest says, whatever it describes. */
+const common = {
+  name,
+  version: name,
+  digest: digest.optional(),
+  labels: z.array(z.string().min(1)).max(100_000).optional(),
+  accuracy: z.record(z.string(), accuracy).optional(),
+  /** Resident memory of all its processes; a version that takes more is ended and started again. */
+  memoryLimitMiB: z.int().min(16).max(1_048_576).default(512),
+  trainedOn: z.unknown().optional(),
+  licence: z.unknown().optional(),
+}
+
+const onnxManifest = z
   .strictObject({
-    name: z.string().regex(/^[\w.-]{1,64}$/, 'must be 1 to 64 letters, digits, dots, hyphens or underscores'),
-    version: z
-      .string()
-      .regex(/^[\w.-]{1,64}$/, 'must be 1 to 64 letters, digits, dots, hyphens or underscores'),
-    digest: digest.optional(),
-    labels: z.array(z.string().min(1)).max(100_000).optional(),
+    ...common,
     input: tensorSpec,
     output: tensorSpec,
     preprocessing,
     architecture: architecture.optional(),
     reference: reference.optional(),
-    accuracy: z.record(z.string(), accuracy).optional(),
     profile: profile.optional(),
-    trainedOn: z.unknown().optional(),
-    licence: z.unknown().optional(),
   })
   .refine(({ preprocessing, labels }) => preprocessing.kind !== 'image' || (labels?.length ?? 0) > 0, {
     path: ['labels'],
     message: 'an image model needs its labels',
   })
-export type ModelManifest = z.infer<typeof modelManifest>
+/** Of an ONNX model, the usual form. */
+export type ModelManifest = z.infer<typeof onnxManifest>
+
+const route = z.string().regex(/^\/[^\s?#]*$/, 'must be a path, such as /predict')
+const relativePath = z
+  .string()
+  .regex(/^(?!\.\.?(\/|$))[\w.-]+(\/(?!\.\.?(\/|$))[\w.-]+)*$/, 'must be a path below this folder')
+const variableName = z.string().regex(/^[A-Za-z_]\w*$/, 'must be the name of an environment variable')
+
+/** A server of the team's own. In arguments and values {port} is where it must listen on 127.0.0.1, {dir} this folder. */
+const customServer = z.strictObject({
+  command: z.array(z.string().min(1)).min(1).max(256),
+  env: z.record(variableName, z.string()).default({}),
+  routes: z.strictObject({
+    /** GET: 2xx while the process is worth keeping. */
+    live: route,
+    /** GET: 2xx while it takes requests. */
+    ready: route,
+    /** POST: what /predict is passed on to. */
+    predict: route,
+  }),
+  /** Ready within this time, or it is started again. */
+  startSeconds: z.int().min(1).max(3600).default(60),
+  /** The files beside model.json that make the version, with the sha256 of each: so the digest covers them. */
+  files: z
+    .array(
+      z.strictObject({
+        file: relativePath,
+        sha256: z.string().regex(/^[0-9a-f]{64}$/, 'must be 64 hexadecimal digits'),
+      }),
+    )
+    .max(10_000),
+})
+export type CustomServer = z.infer<typeof customServer>
+
+const customManifest = z.strictObject({ ...common, server: customServer })
+export type CustomManifest = z.infer<typeof customManifest>
+
+/** Either form: where there is a `server` it is a command instead of a model. What is wrong is said of that form alone. */
+export const modelManifest = z.looseObject({}).transform((json, context): ModelManifest | CustomManifest => {
+  const parsed = 'server' in json ? customManifest.safeParse(json) : onnxManifest.safeParse(json)
+  if (parsed.success) return parsed.data
+  for (const issue of parsed.error.issues) context.issues.push({ ...issue, input: json } as never)
+  return z.NEVER
+})

@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads'
+import { WeirError } from '../contract/errors.ts'
 import { COMPILE_CACHE } from '../lib/compile-cache.ts'
 import type {
   DispatchedTask,
@@ -7,7 +8,7 @@ import type {
   ToWorker,
   WorkerSettings,
 } from './inference-messages.ts'
-import { ModelRefused } from './model.ts'
+import { ModelRefused } from './manifest.ts'
 import type { ServedModel } from './served-model.ts'
 // Not used on this thread, but on glibc a native library that several threads load must have been loaded by the main one:
 // https://sharp.pixelplumbing.com/install/#worker-threads
@@ -28,7 +29,7 @@ export interface InferencePool {
 export interface InferencePoolOptions {
   readonly settings: WorkerSettings
   readonly workers: number
-  /** A thread ended on its own: out of memory, or a bug. Nothing will answer for what it held. */
+  /** A thread ended on its own: out of memory, or a bug. What it held has been rejected with `not_ready`. */
   readonly onLost: (cause: Error) => void
 }
 
@@ -53,13 +54,19 @@ function createPool(
   onLost: (cause: Error) => void,
 ): InferencePool {
   const threads = loaded.map(thread => superviseThread(thread.worker, onLost))
-  const freest = () => threads.reduce((best, thread) => (thread.inFlight() < best.inFlight() ? thread : best))
+  /** When all are lost, one of those: it refuses what it is given, and nothing waits for ever. */
+  const usable = () => {
+    const alive = threads.filter(thread => !thread.lost())
+    return alive.length > 0 ? alive : threads
+  }
+  const freest = () =>
+    usable().reduce((best, thread) => (thread.inFlight() < best.inFlight() ? thread : best))
   const [{ model, sessionBytes }] = loaded
   return {
     model,
     sessionBytes,
     workers: threads.length,
-    free: () => threads.reduce((sum, thread) => sum + DISPATCHES_PER_WORKER - thread.inFlight(), 0),
+    free: () => usable().reduce((sum, thread) => sum + DISPATCHES_PER_WORKER - thread.inFlight(), 0),
     dispatch: tasks => freest().dispatch(tasks),
     close: async () => void (await Promise.all(threads.map(thread => thread.close()))),
   }
@@ -97,19 +104,23 @@ function superviseThread(worker: Worker, onLost: (cause: Error) => void) {
     waiting.get(message.id)?.resolve(message.results)
     waiting.delete(message.id)
   })
+  let lost = false
   const lose = (cause: Error) => {
-    for (const { reject } of waiting.values()) reject(cause)
+    if (lost || closing) return
+    lost = true
+    for (const { reject } of waiting.values()) reject(lostError(cause))
     waiting.clear()
-    if (!closing) onLost(cause)
-    closing = true
+    onLost(cause)
   }
   worker.on('error', lose)
   worker.on('exit', code => lose(new Error(`an inference thread ended with code ${code}`)))
 
   return {
     inFlight: () => waiting.size,
+    lost: () => lost,
     dispatch: (tasks: readonly DispatchedTask[]) =>
       new Promise<readonly TaskResult[]>((resolve, reject) => {
+        if (lost) return reject(lostError())
         const id = nextId++
         waiting.set(id, { resolve, reject })
         send(worker, { type: 'run', id, tasks: tasks.map(ownBody) })
@@ -120,6 +131,11 @@ function superviseThread(worker: Worker, onLost: (cause: Error) => void) {
       await ended
     },
   }
+}
+
+function lostError(cause?: Error): WeirError {
+  const message = 'the inference thread of this request is lost, and this server is stopping'
+  return new WeirError('not_ready', message, { cause, retryAfterSeconds: 1 })
 }
 
 async function loaded(worker: Worker): Promise<{ model: ServedModel; sessionBytes: number }> {

@@ -1,6 +1,7 @@
 import { parentPort, type MessagePort } from 'node:worker_threads'
 import { contractProblems } from './model-contract.ts'
-import { ModelRefused, refusalReason, type ModelFiles } from './model.ts'
+import { ModelRefused, refusalReason } from './manifest.ts'
+import type { ModelFiles } from './model.ts'
 import { describeModel, type ServedModel } from './served-model.ts'
 import { openSession, type OnnxSession } from './onnx-session.ts'
 import { checkReferenceLabel, checkReferencePixels } from './reference-check.ts'

@@ -5,6 +5,9 @@ import { createLog } from '../lib/log.ts'
 import { describeProblem } from '../lib/problem.ts'
 import { stopOnSignals } from '../lib/shutdown.ts'
 import { createApp } from './app.ts'
+import { createCustomApp } from './custom/custom-app.ts'
+import { createCustomServer } from './custom/custom-server.ts'
+import { namesCommand } from './custom/custom-version.ts'
 import { createModelServer } from './model-server.ts'
 import { parseServeOptions } from './options.ts'
 
@@ -17,9 +20,19 @@ async function main(): Promise<void> {
     process.env,
   )
   const log = createLog('serving', env.WEIR_LOG_LEVEL)
-  const server = createModelServer({ options, clock: systemClock, log, onLost: endAfterLoss })
   const { model: modelPath, samples: samplesDir, drill } = options
-  const app = await createApp({ server, modelPath, samplesDir, drill, clock: systemClock, log })
+  const { app, server } = await open()
+
+  async function open() {
+    const shared = { options, clock: systemClock, log }
+    const appOptions = { modelPath, samplesDir, drill, clock: systemClock, log }
+    if (await namesCommand(modelPath)) {
+      const server = createCustomServer(shared)
+      return { server, app: await createCustomApp({ server, ...appOptions }) }
+    }
+    const server = createModelServer({ ...shared, onBroken: endBroken })
+    return { server, app: await createApp({ server, ...appOptions }) }
+  }
 
   async function stop(reason: string): Promise<void> {
     log.info({ reason }, 'draining')
@@ -29,13 +42,18 @@ async function main(): Promise<void> {
     log.info('stopped')
   }
 
-  // A thread that died took requests with it, and a native library may be the cause: the supervisor's fresh process is safer
-  // than a new thread in this one.
-  function endAfterLoss(cause: Error): void {
-    log.fatal({ err: cause }, 'an inference thread is lost; ending')
-    server.drain()
-    process.exitCode = 1
-    setTimeout(() => process.exit(1), 200).unref() // time for the failed answers and this line to leave
+  // A native library may be why a thread died, and memory that leaks does so again: the supervisor's fresh process is safer
+  // than a new thread in this one. What other threads compute is still answered.
+  function endBroken(cause: Error): void {
+    log.fatal({ err: cause }, `ending: ${cause.message}`)
+    setTimeout(() => process.exit(1), STOP_LIMIT_MS).unref()
+    stop('broken').then(
+      () => process.exit(1),
+      (error: unknown) => {
+        log.error({ err: error }, 'stopping failed')
+        process.exit(1)
+      },
+    )
   }
 
   stopOnSignals({ log, stop, limitMs: STOP_LIMIT_MS, ownerPid: options['owner-pid'] })

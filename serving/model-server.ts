@@ -3,7 +3,9 @@ import type { Log } from '../lib/log.ts'
 import { createAdmission, type Admission } from './admission.ts'
 import { createDrift } from './drift.ts'
 import { openInferencePool, type InferencePool } from './inference-pool.ts'
-import { readModel, refusalReason } from './model.ts'
+import { refusalReason } from './manifest.ts'
+import { watchMemory } from './memory-limit.ts'
+import { readModel } from './model.ts'
 import type { ServeOptions } from './options.ts'
 import { UNVERSIONED, type ServedModel } from './served-model.ts'
 import { createServiceTime } from './service-time.ts'
@@ -35,16 +37,17 @@ export interface ModelServerOptions {
   >
   readonly clock: Clock
   readonly log: Log
-  /** An inference thread is gone, and with it a part of the process that cannot be put back safely. */
-  readonly onLost: (cause: Error) => void
+  /** Something broke that cannot be put back safely: an inference thread is gone, or the memory limit is passed. */
+  readonly onBroken: (cause: Error) => void
 }
 
 const MAX_QUEUE_BYTES = 64 * 1024 * 1024
 
-export function createModelServer({ options, clock, log, onLost }: ModelServerOptions): ModelServer {
+export function createModelServer({ options, clock, log, onBroken }: ModelServerOptions): ModelServer {
   let state: ServingState = { kind: 'loading' }
   let pool: InferencePool | undefined
   let loading: Promise<void> | undefined
+  let stopMemoryWatch = () => {}
   const metrics = createServingMetrics(() => (state.kind === 'ready' ? state.admission.depth() : 0))
 
   async function open(): Promise<InferencePool> {
@@ -55,8 +58,9 @@ export function createModelServer({ options, clock, log, onLost }: ModelServerOp
       maxBatch: options['max-batch'],
       maxPixels: options['max-pixels'],
     }
-    const opened = await openInferencePool({ settings, workers: options.workers, onLost })
+    const opened = await openInferencePool({ settings, workers: options.workers, onLost: onBroken })
     const { model, sessionBytes, workers } = opened
+    if (files.manifest) stopMemoryWatch = watchMemory(files.manifest.memoryLimitMiB, onBroken)
     const profile = files.manifest?.profile
     metrics.setModel({
       name: model.name,
@@ -111,6 +115,7 @@ export function createModelServer({ options, clock, log, onLost }: ModelServerOp
     },
     async close() {
       await loading // a thread that is ended while it opens its session takes the process with it
+      stopMemoryWatch()
       await pool?.close()
     },
   }

@@ -1,10 +1,8 @@
-import { readFile, stat } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
-import { modelManifest, type ModelManifest, type Reference } from '../contract/model-manifest.ts'
-import { contentDigest } from '../lib/hash.ts'
+import { stat } from 'node:fs/promises'
+import { basename, dirname } from 'node:path'
+import type { ModelManifest, Reference } from '../contract/model-manifest.ts'
 import { sha256 } from '../lib/hash.ts'
-import { describeIssues } from '../lib/parse.ts'
-import { describeProblem } from '../lib/problem.ts'
+import { checkDigest, ModelRefused, parseObject, readManifest, readPart } from './manifest.ts'
 import { foreignModelFormat, howToExport } from './model-format.ts'
 import { readGraphFacts, type GraphFacts } from './onnx-graph.ts'
 
@@ -27,9 +25,6 @@ export interface ReferenceFiles {
   readonly tensorSha256: string | undefined
   readonly label: string
 }
-
-/** A model that will never be served; the message says why, without a path, since /readyz shows it to everybody. */
-export class ModelRefused extends Error {}
 
 /** A version's folder (model.onnx and model.json), or a bare ONNX file. Throws ModelRefused. */
 export async function readModel(path: string): Promise<ModelFiles> {
@@ -56,38 +51,16 @@ async function readBareFile(path: string): Promise<ModelFiles> {
 }
 
 async function readFolder(folder: string): Promise<ModelFiles> {
-  const json = parseObject(await readPart(folder, 'model.json'), 'model.json')
-  const manifest = parseManifest(json)
+  const version = await readManifest(folder)
+  const { manifest } = version
+  if ('server' in manifest) throw new ModelRefused('model.json names a command, not a model')
   const bytes = await readPart(folder, 'model.onnx')
   refuseForeign(bytes)
-  checkDigest(bytes, manifest, json)
+  checkDigest(bytes, version)
   const facts = checkedFacts(bytes)
   const reference = manifest.reference && (await readReference(folder, manifest.reference))
   const tokenizer = await readTokenizer(folder, manifest)
   return { name: manifest.name, bytes, facts, manifest, reference, tokenizer }
-}
-
-async function readPart(folder: string, file: string): Promise<Uint8Array> {
-  return readFile(join(folder, file)).catch((cause: NodeJS.ErrnoException) => {
-    const problem = cause.code === 'ENOENT' ? 'does not exist' : `cannot be read (${cause.code})`
-    throw new ModelRefused(`${file} ${problem}`, { cause })
-  })
-}
-
-function parseObject(bytes: Uint8Array, file: string): Readonly<Record<string, unknown>> {
-  try {
-    const json: unknown = JSON.parse(Buffer.from(bytes).toString('utf8'))
-    if (typeof json === 'object' && json !== null && !Array.isArray(json)) return { ...json }
-  } catch (cause) {
-    throw new ModelRefused(`${file} is not JSON`, { cause })
-  }
-  throw new ModelRefused(`${file} is no object`)
-}
-
-function parseManifest(json: unknown): ModelManifest {
-  const parsed = modelManifest.safeParse(json)
-  if (!parsed.success) throw new ModelRefused(`model.json: ${describeIssues(parsed.error)}`)
-  return parsed.data
 }
 
 function refuseForeign(bytes: Uint8Array): void {
@@ -101,20 +74,6 @@ function checkedFacts(bytes: Uint8Array): GraphFacts {
   if (facts.hasExternalData)
     throw new ModelRefused('the model keeps weights in other files; save it as one file')
   return facts
-}
-
-function checkDigest(
-  bytes: Uint8Array,
-  manifest: ModelManifest,
-  json: Readonly<Record<string, unknown>>,
-): void {
-  const actual = contentDigest(bytes, json)
-  if (manifest.digest === undefined) throw new ModelRefused('model.json states no digest')
-  if (manifest.digest !== actual) {
-    throw new ModelRefused(
-      `the digest does not match: model.json states ${manifest.digest}, the files have ${actual}`,
-    )
-  }
 }
 
 async function readTokenizer(folder: string, { preprocessing }: ModelManifest): Promise<unknown> {
@@ -136,10 +95,4 @@ async function readReference(folder: string, reference: Reference): Promise<Refe
     throw new ModelRefused(`${reference.image} is not the reference image that model.json names`)
   }
   return { image, tensor, tensorSha256: reference.tensorSha256, label: reference.label }
-}
-
-/** The sentence for /readyz. What is not a refusal is a bug or a broken machine, and is told without its details. */
-export function refusalReason(error: unknown): string {
-  if (error instanceof ModelRefused) return error.message
-  return `the model could not be loaded: ${describeProblem(error)}`
 }

@@ -1,6 +1,6 @@
 import * as ort from 'onnxruntime-node'
 import { tensorType, type TensorSpec } from '../contract/model-manifest.ts'
-import { ModelRefused } from './model.ts'
+import { ModelRefused } from './manifest.ts'
 import type { NamedTensor, TensorData } from './tensor.ts'
 
 export interface OnnxSession {

@@ -2,9 +2,11 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import { WeirError } from '../contract/errors.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Task, TaskResult, WireAnswer } from './inference-messages.ts'
-import type { ModelServer, ServingState } from './model-server.ts'
+import type { ModelServer } from './model-server.ts'
+import { clientSignal, deadlineOf } from './client-limits.ts'
 import type { ServedModel } from './served-model.ts'
 import type { Outcome, ServingMetrics } from './serving-metrics.ts'
+import { requireReady } from './standing-routes.ts'
 
 export interface Predictor {
   /** Throws `not_ready`, `model_refused` or `draining`. */
@@ -12,8 +14,6 @@ export interface Predictor {
   /** The answer to a request, computed unless its client leaves or its deadline passes first. */
   answer(request: FastifyRequest, reply: FastifyReply, task: Task): Promise<WireAnswer>
 }
-
-const MAX_DEADLINE_MS = 3_600_000
 
 export interface PredictorOptions {
   readonly server: ModelServer
@@ -27,7 +27,7 @@ export function createPredictor({ server, clock, drill }: PredictorOptions): Pre
   const { metrics } = server
 
   async function compute(request: FastifyRequest, reply: FastifyReply, task: Task): Promise<WireAnswer> {
-    const { admission } = readyState(server.state())
+    const { admission } = requireReady(server.state())
     const deadlineAt = deadlineOf(request, clock.now())
     if (task.protocol === 'predict') await drill?.()
     const result = await admission.submit({ task, deadlineAt, signal: clientSignal(reply) })
@@ -38,7 +38,7 @@ export function createPredictor({ server, clock, drill }: PredictorOptions): Pre
   }
 
   return {
-    model: () => readyState(server.state()).model,
+    model: () => requireReady(server.state()).model,
     async answer(request, reply, task) {
       try {
         const answer = await compute(request, reply, task)
@@ -52,46 +52,14 @@ export function createPredictor({ server, clock, drill }: PredictorOptions): Pre
   }
 }
 
-function readyState(state: ServingState) {
-  switch (state.kind) {
-    case 'ready':
-      return state
-    case 'loading':
-      throw new WeirError('not_ready', 'the model is loading', { retryAfterSeconds: 1 })
-    case 'refused':
-      throw new WeirError('model_refused', state.reason)
-    case 'draining':
-      throw new WeirError('draining', 'this server is stopping', { retryAfterSeconds: 1 })
-  }
-}
-
-/** `x-request-timeout-ms`: how much longer the client will wait. */
-function deadlineOf(request: FastifyRequest, now: number): number | undefined {
-  const header = request.headers['x-request-timeout-ms']
-  if (header === undefined) return undefined
-  const timeoutMs = Number(header)
-  if (Number.isInteger(timeoutMs) && timeoutMs >= 1 && timeoutMs <= MAX_DEADLINE_MS) return now + timeoutMs
-  throw new WeirError(
-    'bad_request',
-    `x-request-timeout-ms must be a whole number from 1 to ${MAX_DEADLINE_MS}`,
-  )
-}
-
-function clientSignal({ raw }: FastifyReply): AbortSignal {
-  const gone = new AbortController()
-  raw.once('close', () => {
-    if (!raw.writableFinished) gone.abort()
-  })
-  return gone.signal
-}
-
 function errorOf({ code, message }: TaskResult & { ok: false }, request: FastifyRequest): WeirError {
   if (code !== 'internal') return new WeirError(code, message)
   request.log.error({ request_id: request.id, problem: message }, 'a prediction failed')
   return new WeirError('internal', 'the prediction failed; the log of this process has the details')
 }
 
-function countFailure(error: unknown, metrics: ServingMetrics): void {
+/** Counts what became of a request that was not answered. */
+export function countFailure(error: unknown, metrics: ServingMetrics): void {
   if (error instanceof WeirError && error.code === 'overloaded') {
     const { reason } = error.details as { reason: string }
     metrics.countShed(reason)

@@ -2,7 +2,8 @@ import sharp from 'sharp'
 import type { ImagePreprocessing } from '../contract/model-manifest.ts'
 import { sha256 } from '../lib/hash.ts'
 import { decodeImage, DEFAULT_MAX_PIXELS } from './image.ts'
-import { ModelRefused, type ReferenceFiles } from './model.ts'
+import { ModelRefused } from './manifest.ts'
+import type { ReferenceFiles } from './model.ts'
 
 /** In normalised units, as the parity bench measures; sharp and Pillow differ by 0.002 on ordinary photos. */
 const MAX_MEAN_DIFFERENCE = 0.02

@@ -39,7 +39,8 @@ async function readSampleList(folder: string): Promise<readonly Sample[]> {
 async function referenceSample(modelPath: string): Promise<readonly Sample[]> {
   const text = await readFile(join(modelPath, 'model.json'), 'utf8').catch(() => undefined)
   if (text === undefined) return []
-  const { reference } = modelManifest.parse(JSON.parse(text))
+  const manifest = modelManifest.parse(JSON.parse(text))
+  const reference = 'server' in manifest ? undefined : manifest.reference
   if (!reference) return []
   return [{ name: basename(reference.image), label: reference.label, path: join(modelPath, reference.image) }]
 }

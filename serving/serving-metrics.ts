@@ -7,9 +7,11 @@ export type Outcome = 'success' | 'client_error' | 'failure' | 'shed' | 'dropped
 export interface MeasuredModel {
   readonly name: string
   readonly version: string
-  readonly sessionBytes: number
-  readonly workers: number
-  readonly drift: Drift | undefined
+  readonly sessionBytes?: number
+  readonly workers?: number
+  readonly drift?: Drift | undefined
+  /** Of a command that is served instead of a model. */
+  readonly serverBytes?: () => number | undefined
 }
 
 const STAGE_BOUNDS_SECONDS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5]
@@ -49,6 +51,11 @@ export function createServingMetrics(queueDepth: () => number) {
     labelNames: ['reason'],
     registers,
   })
+  const restarts = new Counter({
+    name: 'weir_serving_restarts_total',
+    help: 'Times that the command of a version without a model was started again.',
+    registers,
+  })
   const features = featureHistograms(registers)
   addGauges({ registers, queueDepth, model: () => model })
 
@@ -62,6 +69,7 @@ export function createServingMetrics(queueDepth: () => number) {
       if (outcome === 'success') customStatus.inc({ custom_status: 'good' })
       if (outcome === 'failure' || outcome === 'shed') customStatus.inc({ custom_status: 'bad' })
     },
+    countRestart: () => restarts.inc(),
     countShed: (reason: string) => shed.inc({ reason }),
     observeQueue: (queueMs: number) => stages.observe({ stage: 'queue' }, queueMs / 1000),
     observeStages({ decodeMs, preprocessMs, inferMs }: StageTimes) {
@@ -129,6 +137,9 @@ function addGauges({ registers, queueDepth, model }: GaugeOptions): void {
   gauge('weir_serving_queue_depth', 'Requests that wait for an inference thread.', queueDepth)
   gauge('weir_serving_workers', 'Inference threads.', () => model()?.workers)
   gauge('weir_serving_session_bytes', 'Resident memory that one session took.', () => model()?.sessionBytes)
+  gauge('weir_serving_command_bytes', 'Memory of the command of a version without a model.', () =>
+    model()?.serverBytes?.(),
+  )
   gauge('weir_serving_drift_samples', 'Images that weir_serving_psi compares.', () =>
     model()?.drift?.samples(),
   )

@@ -1,5 +1,5 @@
 import { Tokenizer } from '@huggingface/tokenizers'
-import { ModelRefused } from './model.ts'
+import { ModelRefused } from './manifest.ts'
 
 /** Text to the ids that the graph takes, special tokens included. */
 export type Tokenize = (text: string) => readonly number[]

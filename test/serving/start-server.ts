@@ -21,7 +21,7 @@ export async function startServer(t: Test, model: string, start: StartOptions = 
   const options = parseServeOptions(['--model', model, ...args])
   const log = createLog('serving-test', 'silent')
   const lost: Error[] = []
-  const server = createModelServer({ options, clock, log, onLost: error => lost.push(error) })
+  const server = createModelServer({ options, clock, log, onBroken: error => lost.push(error) })
   const limits = bodyLimitBytes === undefined ? {} : { bodyLimitBytes }
   const app = await createApp({
     server,
