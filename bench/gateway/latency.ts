@@ -1,6 +1,6 @@
 import { alternate, medians, type Bench, type Target } from './bench.ts'
 import { KB_1, KB_60, measureThroughput, warmUp, type Load } from './load.ts'
-import { keepsUp, measurePace, type Pace } from './pace.ts'
+import { keepsUp, measurePace, type Pace, type PacedLoad } from './pace.ts'
 import { startPeers, stopProxies } from './peers.ts'
 import { ms, table, whole } from './table.ts'
 import { startWeir } from './weir.ts'
@@ -18,34 +18,46 @@ export async function measureLatency(bench: Bench): Promise<Target[]> {
     const paced = { ...load, perSecond: perSecond / 2 }
     const subjects = [{ name: 'direct', url: bench.upstream }, ...proxies]
     const rounds = await alternate(bench, subjects, ({ url }) => measurePace(bench, url, paced))
-    const paces = new Map([...rounds].map(([{ name }, all]) => [name, medians(all)]))
+    const paces = new Map([...rounds].map(([{ name }, all]) => [name, summaryOf(all)]))
     bench.print(tableOf(paces, load, paced.perSecond))
-    targets.push(targetOf(paces, load))
+    targets.push(targetOf(paces, paced))
   }
   await stopProxies(bench, proxies)
   return targets
 }
 
-function tableOf(paces: ReadonlyMap<string, Pace>, load: Load, perSecond: number): string {
+/** Medians, and the best round: other programs on the machine only ever add. */
+type Summary = Pace & { readonly lowestP99Ms: number }
+
+function summaryOf(rounds: readonly Pace[]): Summary {
+  return { ...medians(rounds), lowestP99Ms: Math.min(...rounds.map(({ p99Ms }) => p99Ms)) }
+}
+
+function tableOf(paces: ReadonlyMap<string, Summary>, load: Load, perSecond: number): string {
   const direct = paces.get('direct')?.p99Ms ?? Number.NaN
+  const title = `POST ${load.name}, half load: ${whole(perSecond)}/s`
   return table(
-    [`POST ${load.name}, half load: ${whole(perSecond)}/s`, 'p50 ms', 'p99 ms', 'p99 added', ''],
+    [title, 'p50 ms', 'p99 ms', 'p99 added', 'p99 of best round', ''],
     [...paces].map(([name, pace]) => [
       name,
       ms(pace.p50Ms),
       ms(pace.p99Ms),
       name === 'direct' ? '' : ms(pace.p99Ms - direct),
+      ms(pace.lowestP99Ms),
       keepsUp(pace, perSecond) ? '' : `does not keep up: ${whole(pace.perSecond)}/s`,
     ]),
   )
 }
 
-function targetOf(paces: ReadonlyMap<string, Pace>, { name }: Load): Target {
+function targetOf(paces: ReadonlyMap<string, Summary>, { name, perSecond }: PacedLoad): Target {
   const [direct, weir] = [paces.get('direct'), paces.get('weir')]
-  const added = (weir?.p99Ms ?? Number.NaN) - (direct?.p99Ms ?? Number.NaN)
-  return {
-    name: `p99 added at half load <= ${MOST_ADDED_MS} ms at ${name}`,
-    reached: `${ms(added)} ms`,
-    met: added <= MOST_ADDED_MS,
+  if (direct === undefined || weir === undefined) throw new Error('nothing was measured')
+  const added = weir.p99Ms - direct.p99Ms
+  const target = `p99 added at half load <= ${MOST_ADDED_MS} ms at ${name}`
+  if (!keepsUp(weir, perSecond) || !keepsUp(direct, perSecond)) {
+    const reason = 'other programs took the time that half of the measured rate needs'
+    return { name: target, reached: '–', met: 'not measured', reason }
   }
+  const reason = `best rounds: ${ms(direct.lowestP99Ms)} ms direct, ${ms(weir.lowestP99Ms)} ms through weir`
+  return { name: target, reached: `${ms(added)} ms`, met: added <= MOST_ADDED_MS, reason }
 }

@@ -6,7 +6,7 @@ import { LOAD_CORE } from './processes.ts'
 /** Latency at a rate that does not depend on the answers. */
 export type Pace = Readonly<Record<'perSecond' | 'p50Ms' | 'p99Ms', number>>
 
-interface PacedLoad extends Load {
+export interface PacedLoad extends Load {
   readonly perSecond: number
 }
 
