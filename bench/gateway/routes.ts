@@ -3,12 +3,13 @@ import { routePolicy } from '../../contract/policy.ts'
 import { alternate, medians, type Bench, type Target } from './bench.ts'
 import { BEST_GENERATOR, KB_1, measureThroughput, warmUp } from './load.ts'
 import { table, times, whole } from './table.ts'
+import { ownCpuMicros } from './usage.ts'
 import { everyFeature, startWeir } from './weir.ts'
 
 const MANY = 10_000
 const MANY_IN_SHORT = 200
 /** Every route is a file that is written and synced at the start. */
-const START_LIMIT_MS = 180_000
+const START_LIMIT_MS = 300_000
 const LEAST = 0.95
 
 /** One route beside 10,000: the requests a second of one of them, and what choosing among all of them costs. */
@@ -25,25 +26,37 @@ export async function measureRoutes(bench: Bench): Promise<Target[]> {
   const single = await startWeir(bench, { routes: [routeAt(bench.upstream, many / 2)] })
   const gateways = [single, crowded]
   await warmUp(bench, gateways, load)
-  const rounds = await alternate(bench, gateways, weir => measureThroughput(bench, weir, load))
+  const rounds = await alternate(bench, gateways, async weir => {
+    const before = ownCpuMicros(weir.pid)
+    const throughput = await measureThroughput(bench, weir, load)
+    return { ...throughput, primaryPercent: (ownCpuMicros(weir.pid) - before) / bench.seconds / 10_000 }
+  })
   const [one, all] = gateways.map(weir => medians(rounds.get(weir) ?? []))
   await bench.processes.stop(gateways.map(({ pid }) => pid))
   if (one === undefined || all === undefined) throw new Error('nothing was measured')
-  const row = (count: number, { perSecond, cpuMicros }: typeof one) => [
+  const row = (count: number, { perSecond, cpuMicros, primaryPercent }: typeof one) => [
     whole(count),
     whole(perSecond),
     whole(cpuMicros),
+    `${whole(primaryPercent)} %`,
     whole(selectionNanos(bench.upstream, count)),
   ]
   bench.print(
     table(
-      [`routes (POST 1 KB to one, ${BEST_GENERATOR})`, 'req/s', 'CPU µs/req', 'selection among all, ns'],
+      [
+        `routes (POST 1 KB to one, ${BEST_GENERATOR})`,
+        'req/s',
+        'CPU µs/req',
+        'primary busy',
+        'selection, ns',
+      ],
       [row(1, one), row(many, all)],
     ) + `the gateway with ${whole(many)} routes was up after ${startSeconds.toFixed(1)} s\n`,
   )
   const share = all.perSecond / one.perSecond
+  const reason = `the primary took ${whole(all.primaryPercent)} % of the core against ${whole(one.primaryPercent)} % with one route`
   const name = `${whole(many)} routes >= ${times(LEAST)} one route`
-  return [{ name, reached: times(share), met: share >= LEAST }]
+  return [{ name, reached: times(share), met: share >= LEAST, reason }]
 }
 
 function routes(upstream: string, count: number): Record<string, unknown>[] {
