@@ -1,6 +1,7 @@
 /** One plain sentence for a person about an error, with its causes; system errors that everybody meets are said in words. */
 export function describeProblem(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
+  if (error instanceof AggregateError && error.errors.length > 0) return describeProblem(error.errors[0]) // one try an address
   const { code, path, port, address } = error as NodeJS.ErrnoException & { port?: number; address?: string }
   switch (code) {
     case 'EADDRINUSE':
