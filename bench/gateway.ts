@@ -85,9 +85,13 @@ function othersPercent(): number {
 
 function targetTable(targets: readonly Target[]): string {
   const verdict = { true: 'met', false: 'distance', 'not measured': 'not measured' } as const
-  const rows = targets.map(({ name, reached, met }) => [name, reached, verdict[`${met}`]])
+  const rows = targets.map(({ name, reached, met }) => [
+    name,
+    reached,
+    short ? 'not judged: cold' : verdict[`${met}`],
+  ])
   const reasons = targets.flatMap(({ name, met, reason }) =>
-    met === true || reason === undefined ? [] : [`${name}: ${reason}`],
+    short || met === true || reason === undefined ? [] : [`${name}: ${reason}`],
   )
   return [table(['target', 'reached', ''], rows), ...reasons].join('\n')
 }
