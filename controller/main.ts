@@ -12,6 +12,7 @@ import { createGatewayScrape } from './evidence/gateway-scrape.ts'
 import { createPrometheus } from './evidence/prometheus.ts'
 import { createControllerMetrics } from './metrics.ts'
 import { createLocalRegistry } from './registry/local.ts'
+import { createRecordedGateway } from './recorded-gateway.ts'
 import { createReconciler } from './rollouts/reconcile.ts'
 import { createRolloutService } from './rollouts/rollout-service.ts'
 import { createRolloutStore } from './rollouts/rollout-store.ts'
@@ -49,7 +50,13 @@ async function main(): Promise<void> {
   const store = openStore(stateDir)
   const audit = createAudit(store)
   const rollouts = createRolloutStore(store)
-  const gateway = createGatewayClient({ baseUrl: values.gateway })
+  const gateway = createRecordedGateway({
+    gateway: createGatewayClient({ baseUrl: values.gateway }),
+    store,
+    audit,
+    clock,
+    log,
+  })
   const registry = createLocalRegistry(values.models)
   const runtime = createProcessRuntime({
     store,
@@ -113,7 +120,12 @@ async function main(): Promise<void> {
     values.seed === undefined
       ? Promise.resolve()
       : seedRoute(values.seed, { gateway, registry, runtime, log, clock })
-  const background = Promise.all([runtime.supervise(work.signal), reconciler.run(work.signal), seeded])
+  const background = Promise.all([
+    runtime.supervise(work.signal),
+    reconciler.run(work.signal),
+    gateway.watch(work.signal),
+    seeded,
+  ])
   await background
 }
 

@@ -55,6 +55,9 @@ const MIGRATIONS = [
   // which audit record came last, so that the newest ones cannot go missing unseen
   `CREATE TABLE audit_head (only INTEGER PRIMARY KEY CHECK (only = 1), seq INTEGER NOT NULL, hash TEXT NOT NULL) STRICT;
    INSERT INTO audit_head SELECT 1, seq, hash FROM audit ORDER BY seq DESC LIMIT 1`,
+  // the last known policy of each route, so that every version by somebody else is noticed, also over a restart
+  `CREATE TABLE policies (
+     route TEXT PRIMARY KEY, version INTEGER NOT NULL, policy TEXT NOT NULL, intent TEXT) STRICT`,
   // what is to be told to others, persisted with the decision that it tells; and alerts, so that a restart does not repeat them
   `CREATE TABLE outbox (
      seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, key TEXT NOT NULL UNIQUE, lane TEXT NOT NULL, target TEXT NOT NULL,

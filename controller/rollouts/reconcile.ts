@@ -1,4 +1,3 @@
-import type { GatewayClient } from '../../client/gateway.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
 import { describeProblem } from '../../lib/problem.ts'
@@ -6,6 +5,7 @@ import type { Audit } from '../audit.ts'
 import type { ControllerMetrics } from '../metrics.ts'
 import type { Evidence } from '../evidence/evidence.ts'
 import type { PrometheusServer } from '../evidence/prometheus-api.ts'
+import type { RecordedGateway } from '../recorded-gateway.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import type { Store } from '../store.ts'
@@ -21,7 +21,7 @@ export interface ReconcilerOptions {
   readonly store: Store
   readonly rollouts: RolloutStore
   readonly audit: Audit
-  readonly gateway: GatewayClient
+  readonly gateway: RecordedGateway
   readonly evidence: Evidence
   /** Where custom metrics are asked for, if anywhere. */
   readonly prometheus: PrometheusServer | undefined
@@ -92,10 +92,12 @@ export function createReconciler(options: ReconcilerOptions) {
     const wanted = wantedPolicy(state)
     if (!saysAll(policy, wanted)) {
       if (state.policyVersion !== null && version !== state.policyVersion) return // somebody else wrote: decide first
-      const applied = await gateway.patchRoute(route, wanted, { ifMatch: version })
-      recordApplied(name, version, applied.version)
+      const place = state.phase === 'Promoting' ? 'stable, all traffic' : `${state.weightBp / 100} %`
+      const why = { subject: name, reason: `${state.phase}: candidate at ${place}` }
+      const applied = await gateway.patchRoute(route, wanted, { ifMatch: version, ...why })
+      acceptVersion(name, applied.version)
     } else if (state.policyVersion === null) {
-      recordApplied(name, version, version)
+      acceptVersion(name, version)
     }
   }
 
@@ -108,23 +110,10 @@ export function createReconciler(options: ReconcilerOptions) {
     await runtime.deploy({ id: state.deployment.id, version, drill })
   }
 
-  function recordApplied(name: string, before: number, after: number): void {
+  function acceptVersion(name: string, policyVersion: number): void {
     store.transaction(() => {
       const rollout = rollouts.get(name)
-      if (!rollout) return
-      rollouts.save(name, { ...rollout.state, policyVersion: after })
-      if (before === after) return
-      const { weightBp, phase } = rollout.state
-      const reason = `${phase}: candidate at ${phase === 'Promoting' ? 'stable, all traffic' : `${weightBp / 100} %`}`
-      const policyVersion = { before, after }
-      audit.append({
-        at: new Date(clock.now()).toISOString(),
-        actor: 'controller',
-        action: 'policy-applied',
-        subject: name,
-        reason,
-        policyVersion,
-      })
+      if (rollout) rollouts.save(name, { ...rollout.state, policyVersion })
     })
   }
 

@@ -9,6 +9,7 @@ import { createControllerApp } from '../../controller/app.ts'
 import { createAudit } from '../../controller/audit.ts'
 import { createGatewayScrape } from '../../controller/evidence/gateway-scrape.ts'
 import { createControllerMetrics } from '../../controller/metrics.ts'
+import { createRecordedGateway } from '../../controller/recorded-gateway.ts'
 import { createReconciler } from '../../controller/rollouts/reconcile.ts'
 import { createRolloutService } from '../../controller/rollouts/rollout-service.ts'
 import { createRolloutStore } from '../../controller/rollouts/rollout-store.ts'
@@ -51,7 +52,8 @@ export async function startControl(t: Test, world: World, prometheusUrl?: string
   const log = pino({ level: 'silent' })
   const audit = createAudit(store)
   const rollouts = createRolloutStore(store)
-  const gateway = createGatewayClient({ baseUrl: small.url })
+  const client = createGatewayClient({ baseUrl: small.url })
+  const gateway = createRecordedGateway({ gateway: client, store, audit, clock, log })
   const prometheus = prometheusUrl === undefined ? undefined : { baseUrl: prometheusUrl }
   const metrics = createControllerMetrics(rollouts.latest)
   const evidence = metrics.watch(createGatewayScrape({ baseUrls: [small.url], clock }))

@@ -65,6 +65,7 @@ export async function startSmallGateway(t: Test, seed: object): Promise<SmallGat
         if (!gateway.metricsUp) return refuse(response, 500)
         return void response.setHeader('x-weir-instance', 'gw-0').end(exposition(policy.name, counted))
       }
+      if (path === '/v1/routes') return json(response, { items: [{ policy, version }] })
       if (path === `/v1/routes/${policy.name}/status`) return json(response, statusOf(policy, version))
       if (path !== `/v1/routes/${policy.name}`) return refuse(response, 404)
       if (request.method === 'PATCH') return void patch(request, response)
