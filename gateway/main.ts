@@ -13,11 +13,13 @@ import { readTraceSettings } from './trace-settings.ts'
 
 // The gateway's primary process: reads arguments and environment, tries the ports, and only then touches the state folder.
 
-const STOP_LIMIT_MS = 25_000
+/** What stopping takes beside the drain; both together stay below the 30 s that those who stop processes usually grant. */
+const STOP_MARGIN_MS = 3000
 
 const NO_PORT = 'must be a port, 1 to 65535'
 const port = z.coerce.number(NO_PORT).int(NO_PORT).min(1, NO_PORT).max(65_535, NO_PORT)
 const NO_COUNT = 'must be a whole number, 1 to 256'
+const NO_SECONDS = 'must be a number of seconds, 0 to 3600'
 const settings = z.object({
   config: z.string({ error: 'is needed: a YAML file with routes' }),
   port: port.default(8080),
@@ -31,6 +33,7 @@ const settings = z.object({
     .max(256, NO_COUNT)
     .default(Math.max(1, availableParallelism() - 1)),
   state: z.string().optional(),
+  'drain-seconds': z.coerce.number(NO_SECONDS).min(0, NO_SECONDS).max(3600, NO_SECONDS).default(25),
   'owner-pid': z.coerce.number().int().positive().optional(),
 })
 
@@ -54,6 +57,7 @@ async function main(): Promise<void> {
   const config = await readConfig(options.config)
   await requirePort(options.host, options.port)
   await requirePort(options['operator-host'], options['operator-port'])
+  const drainLimitMs = options['drain-seconds'] * 1000
   const primary = await startPrimary({
     config,
     stateDir: resolve(options.state ?? env.WEIR_STATE ?? '.weir'),
@@ -62,11 +66,13 @@ async function main(): Promise<void> {
     operatorHost: options['operator-host'],
     operatorPort: options['operator-port'],
     workers: options.workers,
+    drainLimitMs,
     log,
     logLevel: env.WEIR_LOG_LEVEL,
     traces,
   })
-  stopOnSignals({ log, stop: primary.stop, limitMs: STOP_LIMIT_MS, ownerPid: options['owner-pid'] })
+  const limitMs = drainLimitMs + STOP_MARGIN_MS
+  stopOnSignals({ log, stop: primary.stop, limitMs, ownerPid: options['owner-pid'] })
   log.info(
     {
       url: `http://${options.host}:${options.port}`,

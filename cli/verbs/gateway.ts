@@ -16,6 +16,7 @@ export function addGateway(program: Command): void {
     .option('--operator-port <n>', 'port of the operator API and /metrics', '8081')
     .option('--operator-host <address>', 'address of the operator API', '127.0.0.1')
     .option('--workers <n>', 'forwarding processes (default: cores less one, at least one)')
+    .option('--drain-seconds <n>', 'how long requests in flight may finish when it stops (default: 25)')
     .option('--state <dir>', 'state folder (default: WEIR_STATE, or .weir)')
     .action(options => execProgram('gateway/main.ts', passOn(options)))
 }

@@ -27,6 +27,8 @@ export interface PrimaryOptions {
   readonly operatorHost: string
   readonly operatorPort: number
   readonly workers: number
+  /** How long requests in flight may take to finish when the gateway stops. */
+  readonly drainLimitMs: number
   readonly log: Log
   readonly logLevel: string
   readonly traces: TraceSettings | undefined
@@ -190,7 +192,7 @@ export async function startPrimary(options: PrimaryOptions): Promise<Primary> {
       clearInterval(sweep)
       unwatch()
       endpoints.stop()
-      await pool.drain()
+      await pool.drain(options.drainLimitMs)
       await operator.close()
     },
   }

@@ -35,8 +35,8 @@ export interface WorkerPool {
   answer(worker: string, message: ToWorker): void
   list(): WorkerView[]
   restarts(): number
-  /** Lets requests finish, then ends the processes. */
-  drain(): Promise<void>
+  /** Lets requests finish, then ends the processes; what is not done within the limit is cut off. */
+  drain(limitMs: number): Promise<void>
 }
 
 interface Member {
@@ -128,6 +128,11 @@ export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
     member.process.process.kill('SIGKILL')
   }
 
+  function cutOff(member: Member): void {
+    log.warn({ worker: member.name }, 'requests in flight outlived the drain; they are cut off')
+    member.process.process.kill('SIGKILL')
+  }
+
   return {
     start: () =>
       Promise.all(
@@ -170,7 +175,7 @@ export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
     },
     list: () => [...members.values()].map(({ name, ready, revision }) => ({ name, ready, revision })),
     restarts: () => restarts,
-    async drain() {
+    async drain(limitMs) {
       stopping = true
       for (const timer of timers) clearTimeout(timer)
       const ending = [...members.values()].map(
@@ -178,7 +183,9 @@ export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
       )
       for (const { process } of members.values())
         if (process.isConnected()) process.send({ type: 'drain' } satisfies ToWorker)
+      const timer = setTimeout(() => [...members.values()].forEach(cutOff), limitMs)
       await Promise.all(ending)
+      clearTimeout(timer)
     },
   }
 }

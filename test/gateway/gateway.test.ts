@@ -119,6 +119,22 @@ test('SIGTERM: readiness false, what is in flight finishes, exit code 0', async 
   t.equal(await gateway.exited, 0)
 })
 
+test('SIGTERM: what is in flight finishes up to a limit; then it is cut off, and the exit code is 0 all the same', async t => {
+  let asked = false
+  const { url } = await upstream(t, (incoming, response) => {
+    if (incoming.url === '/hang') asked = true
+    else response.end()
+  })
+  const args = ['--drain-seconds', '0.5']
+  const gateway = await startGateway(t, [twoVariants(url, url, { timeoutMs: 60_000 })], { args })
+  const hanging = send(gateway.port, { path: '/hang' })
+  t.ok(await eventually(() => asked))
+  gateway.child.kill('SIGTERM')
+  t.equal(await gateway.exited, 0)
+  t.match(await hanging, { status: 0 })
+  t.ok(await eventually(async () => /requests in flight outlived the drain/.test(await gateway.output())))
+})
+
 test('while draining, a connection that is open is served once more and then closed', async t => {
   let release = () => undefined as void
   const { url } = await upstream(t, (incoming, response) => {
