@@ -14,6 +14,11 @@ import type { ServedModel } from './served-model.ts'
 // https://sharp.pixelplumbing.com/install/#worker-threads
 import 'sharp'
 
+// ONNX Runtime from 1.29 on writes a device id and a database of events into the home folder, a file into /tmp, and uploads
+// what it wrote. It reads this when its first session opens, from the environment of the process and not of the thread:
+// https://github.com/microsoft/onnxruntime/pull/27379
+process.env['ORT_DISABLE_TELEMETRY'] = '1'
+
 export interface InferencePool {
   readonly model: ServedModel
   readonly workers: number

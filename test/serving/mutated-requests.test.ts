@@ -1,62 +1,82 @@
-// Requests that are nearly right, mutated by a generator with a fixed seed. None may crash the server, get a 5xx or an answer
-// without a stable code.
+// Requests that are nearly right. None may crash the server, get a 5xx, make it write a file, reach for the network, or leave
+// memory behind. MUTATIONS=100000 sends that many.
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import { t } from 'tap'
+import { leanMemory } from '../../lib/lean-memory.ts'
+import { findProgram } from '../helpers/programs.ts'
 import { writeModelFolder } from './model-folder.ts'
+import { exchange, mutatedRequest, randomFrom, requestSeeds } from './mutations.ts'
 import { plain, RED } from './photos.ts'
-import { ask, postBytes, startServer } from './start-server.ts'
+import { startProcess } from './start-process.ts'
+import { ask, postBytes } from './start-server.ts'
+import { reachingOut, straceInto } from './system-calls.ts'
 
-const REQUESTS = 1500
+const REQUESTS = Number(process.env['MUTATIONS'] ?? 1500)
+const WARM_UP = 500
+const CONNECTIONS = 8
+/** Lax for a short run, in which the allocators of all threads have not filled up yet. */
+const GROWTH_LIMIT_MIB = 96
 
-function generator(seed: number): (below: number) => number {
-  let state = seed
-  return below => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0
-    return Math.floor((state / 2 ** 32) * below)
-  }
-}
+t.test('mutated requests get a 200 or a 4xx, and do nothing else', async t => {
+  const folder = t.testdir()
+  const model = await writeModelFolder(folder)
+  const trace = join(t.testdirName, '..', `strace-${process.pid}.log`)
+  const strace = findProgram('strace')
+  const under = 'path' in strace ? straceInto(trace) : []
+  const args = ['--model', model, '--port', '0', '--workers', '2']
+  const { line, exited } = startProcess(t, args, leanMemory(), under)
+  const { address: url = '', pid = '' } = await line('listening')
+  await line('ready')
+  const filesBefore = await readdir(folder, { recursive: true })
 
-function mutate(bytes: Uint8Array, random: (below: number) => number): Uint8Array {
-  const mutated = Buffer.from(bytes)
-  for (let change = 0; change <= random(6); change++) {
-    const at = random(mutated.length)
-    if (random(3) === 0) mutated.copyWithin(at, random(mutated.length))
-    else mutated[at] = random(256)
-  }
-  return random(4) === 0 ? mutated.subarray(0, random(mutated.length)) : mutated
-}
-
-t.test('mutated requests get a 200 or a 4xx', async t => {
-  const { url, lost } = await startServer(t, await writeModelFolder(t.testdir()))
-  const photo = await plain(RED, 64, 48).jpeg().toBuffer()
-  const base64 = photo.toString('base64')
-  const json = (value: unknown) => Buffer.from(JSON.stringify(value))
-  const form = Buffer.concat([
-    Buffer.from('--b\r\nContent-Disposition: form-data; name="file"; filename="a.jpg"\r\n\r\n'),
-    photo,
-    Buffer.from('\r\n--b--\r\n'),
-  ])
-  const encoded = { name: 'input', shape: [1], datatype: 'BYTES', data: [base64] }
-  const seeds: readonly (readonly [path: string, type: string, body: Uint8Array])[] = [
-    ['/predict', 'image/jpeg', photo],
-    ['/predict', 'multipart/form-data; boundary=b', form],
-    ['/predict', 'application/json', json({ image: base64 })],
-    [
-      '/v2/models/colours/infer',
-      'application/json',
-      json({ id: '1', inputs: [encoded], outputs: [{ name: 'logits' }] }),
-    ],
-    ['/v1/models/colours:predict', 'application/json', json({ instances: [{ b64: base64 }] })],
-  ]
-  const random = generator(7)
+  const seeds = await requestSeeds()
+  const random = randomFrom(7)
   const wrong: string[] = []
-  for (let n = 0; n < REQUESTS; n++) {
-    const [path, type, body] = seeds[n % seeds.length] ?? seeds[0] ?? ['', '', new Uint8Array()]
-    const answer = await postBytes(`${url}${path}`, mutate(body, random), type)
-    const said = typeof (answer.body.error?.code ?? answer.body.error) === 'string'
-    if (answer.status !== 200 && !(answer.status >= 400 && answer.status < 500 && said))
-      wrong.push(`${path} ${answer.status}`)
+  let answered = 0
+  async function send(count: number): Promise<void> {
+    for (let n = 0; n < count; n++) {
+      const request = mutatedRequest(seeds, random)
+      const answer = await exchange(url, request)
+      const statuses = [...answer.matchAll(/^HTTP\/1\.1 (\d{3})/gm)].map(([, status]) => Number(status))
+      if (statuses.length > 0) answered += 1
+      if (statuses.some(status => status >= 500 || status < 200))
+        wrong.push(`${statuses.join()} ${request.bytes.toString('latin1', 0, 200)}`)
+    }
   }
+  const sendAll = (count: number) =>
+    Promise.all(Array.from({ length: CONNECTIONS }, () => send(Math.ceil(count / CONNECTIONS))))
+  const residentMiB = async () =>
+    Number(/^process_resident_memory_bytes (\d+)/m.exec((await ask(`${url}/metrics`)).body)?.[1]) / 2 ** 20
+
+  await sendAll(WARM_UP)
+  const begun = Date.now()
+  const before = await residentMiB()
+  await sendAll(REQUESTS)
+  const after = await residentMiB()
+  const done = Date.now()
+  t.comment(`${REQUESTS} in ${done - begun} ms; ${before.toFixed(0)} MiB before, ${after.toFixed(0)} after`)
+
   t.strictSame(wrong, [])
-  t.strictSame(lost, [])
-  t.equal((await ask(`${url}/readyz`)).status, 200)
+  t.ok(answered > REQUESTS * 0.8, `${answered} had an answer; the others never arrived whole`)
+  t.ok(after < before + GROWTH_LIMIT_MIB, `${before} MiB before, ${after} after`)
+  t.strictSame(await readdir(folder, { recursive: true }), filesBefore)
+  t.equal(
+    (await postBytes(`${url}/predict`, await plain(RED).jpeg().toBuffer(), 'image/jpeg')).body.label,
+    'Red',
+  )
+  process.kill(Number(pid), 'SIGTERM')
+  t.strictSame(await exited, [0, null])
+  if ('skip' in strace) return t.comment(`files and network not watched: ${strace.skip}`)
+  const atStart = await reachingOut(trace, 0, begun)
+  t.ok(
+    atStart.some(call => call.includes('bind(')),
+    'that it listens is seen',
+  )
+  // ONNX Runtime would write about itself and upload it
+  t.strictSame(
+    atStart.filter(call => !/execve\(|mkdir\(|socket\(|bind\(|node_modules\/\.cache/.test(call)),
+    [],
+  )
+  t.strictSame(await reachingOut(trace, begun, done), [])
 })

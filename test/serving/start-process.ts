@@ -15,13 +15,15 @@ export interface Running {
   readonly stderr: () => string
 }
 
-/** `weir serve` as a process of its own; it is killed with the test. */
+/** `weir serve` as a process of its own, `under` another program if one is named; it is killed with the test. */
 export function startProcess(
   t: Test,
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
+  under: readonly string[] = [],
 ): Running {
-  const child = spawn(process.execPath, [MAIN, ...args], {
+  const [program = '', ...rest] = [...under, process.execPath, MAIN, ...args]
+  const child = spawn(program, rest, {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...COMPILE_CACHE, ...env },
   })
