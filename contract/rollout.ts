@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { durationMs, percent, percentagePoints } from './units.ts'
+import { webhooks } from './webhook.ts'
 
 // A rollout as people write it (YAML or JSON) and as the controller reports it.
 
@@ -68,6 +69,8 @@ const analysis = z.strictObject({
       toleranceRatio: ratio.default(1.1),
     })
     .optional(),
+  /** Whom the rollout asks and tells on its way. */
+  webhooks,
   metrics: z
     .array(metric)
     .max(20)

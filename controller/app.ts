@@ -7,6 +7,7 @@ import { WeirError } from '../contract/errors.ts'
 import type { Clock } from '../lib/clock.ts'
 import { createHttpServer } from '../lib/http-server.ts'
 import type { Log } from '../lib/log.ts'
+import { alertView, type Alerts } from './alerts/alerts.ts'
 import type { Audit } from './audit.ts'
 import type { ControllerMetrics } from './metrics.ts'
 import { createIdempotency } from './idempotency.ts'
@@ -27,6 +28,7 @@ export interface ControllerAppOptions {
   readonly clock: Clock
   readonly log: Log
   readonly metrics: ControllerMetrics
+  readonly alerts: Alerts
 }
 
 const BODY_LIMIT_BYTES = 1024 * 1024
@@ -45,6 +47,7 @@ export async function createControllerApp(options: ControllerAppOptions): Promis
   addRollouts(app, options)
   addModels(app, options)
   addAudit(app, options)
+  app.get('/v1/alerts', async () => ({ items: options.alerts.list().map(alertView) }))
   app.get('/metrics', async (_, reply) =>
     reply.type(options.metrics.contentType).send(await options.metrics.render()),
   )

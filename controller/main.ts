@@ -6,6 +6,14 @@ import { readEnv } from '../lib/env.ts'
 import { createLog } from '../lib/log.ts'
 import { describeProblem } from '../lib/problem.ts'
 import { stopOnSignals } from '../lib/shutdown.ts'
+import { createAlerts } from './alerts/alerts.ts'
+import { readAlertsConfig } from './alerts/config.ts'
+import { createDeliverer } from './alerts/deliver.ts'
+import { createOutbox } from './alerts/outbox.ts'
+import { addressBook } from './alerts/receivers.ts'
+import { alertOnRollouts } from './alerts/rollout-notices.ts'
+import { readSigningSecret } from './alerts/signature.ts'
+import { createRouteWatcher } from './alerts/watch-routes.ts'
 import { createControllerApp } from './app.ts'
 import { createAudit } from './audit.ts'
 import { createGatewayScrape } from './evidence/gateway-scrape.ts'
@@ -13,6 +21,7 @@ import { createPrometheus } from './evidence/prometheus.ts'
 import { createControllerMetrics } from './metrics.ts'
 import { createLocalRegistry } from './registry/local.ts'
 import { createRecordedGateway } from './recorded-gateway.ts'
+import { createHooks, tellChanges } from './rollouts/hooks.ts'
 import { createReconciler } from './rollouts/reconcile.ts'
 import { createRolloutService } from './rollouts/rollout-service.ts'
 import { createRolloutStore } from './rollouts/rollout-store.ts'
@@ -31,6 +40,8 @@ const { values } = parseArgs({
     /** ROUTE=MODEL:STABLE,CANDIDATE: the versions to run behind a route's endpoints when nothing runs yet. */
     seed: { type: 'string' },
     'owner-pid': { type: 'string' },
+    /** Who hears of alerts and what is watched; alerts.yaml in the state folder by default. */
+    alerts: { type: 'string' },
   },
 })
 const clock = systemClock
@@ -47,9 +58,13 @@ async function main(): Promise<void> {
   )
   const log = createLog('controller', env.WEIR_LOG_LEVEL)
   const stateDir = values.state ?? env.WEIR_STATE
+  const { receivers, watch } = await readAlertsConfig(stateDir, values.alerts)
   const store = openStore(stateDir)
   const audit = createAudit(store)
-  const rollouts = createRolloutStore(store)
+  const outbox = createOutbox(store, clock)
+  const alerts = createAlerts({ store, outbox, audit, receivers, clock, log })
+  const hooks = createHooks({ outbox, clock })
+  const rollouts = tellChanges(createRolloutStore(store), [hooks.changed, alertOnRollouts(alerts)])
   const gateway = createRecordedGateway({
     gateway: createGatewayClient({ baseUrl: values.gateway }),
     store,
@@ -85,6 +100,7 @@ async function main(): Promise<void> {
     registry,
     clock,
     log,
+    hooks,
   })
   const { nudge } = reconciler
   const hasPrometheus = prometheus !== undefined
@@ -99,7 +115,7 @@ async function main(): Promise<void> {
     nudge,
     hasPrometheus,
   })
-  const app = await createControllerApp({ service, registry, runtime, audit, store, clock, log, metrics })
+  const app = await createControllerApp({ service, registry, runtime, audit, store, clock, log, metrics, alerts })
   await app.listen({ port: Number(values.port), host: values.host })
 
   const work = new AbortController()
@@ -112,10 +128,27 @@ async function main(): Promise<void> {
       await app.close()
       // under an owner the model servers belong to this run; on its own the controller leaves them serving
       if (ownerPid !== undefined) await runtime.stopAll()
-      await background
+      await Promise.all([background, telling])
       store.close()
     },
   })
+  const secret = await readSigningSecret(stateDir)
+  const deliverer = createDeliverer({ outbox, addressOf: addressBook(receivers), secret, clock, log })
+  const watcher = createRouteWatcher({
+    store,
+    rollouts,
+    gateway,
+    evidence: source,
+    alerts,
+    config: watch,
+    clock,
+    log,
+  })
+  const telling = Promise.all([
+    deliverer.run(work.signal),
+    watcher.run(work.signal),
+    alerts.run(work.signal),
+  ])
   const seeded =
     values.seed === undefined
       ? Promise.resolve()
@@ -126,7 +159,7 @@ async function main(): Promise<void> {
     gateway.watch(work.signal),
     seeded,
   ])
-  await background
+  await Promise.all([background, telling])
 }
 
 main().catch((error: unknown) => {

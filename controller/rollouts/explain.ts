@@ -1,6 +1,7 @@
 import { inWords } from './duration.ts'
+import { explainGate } from './hook-gate.ts'
 import { toRate } from './outlook.ts'
-import type { RolloutState } from './rollout-state.ts'
+import { isOver, type RolloutState } from './rollout-state.ts'
 import type { StoredRollout } from './rollout-store.ts'
 
 type Explained = Pick<StoredRollout, 'name' | 'state' | 'file'>
@@ -8,6 +9,8 @@ type Explained = Pick<StoredRollout, 'name' | 'state' | 'file'>
 /** What a rollout waits for and what it takes, a sentence each, the most important first. */
 export function explainRollout(rollout: Explained, now: number): readonly string[] {
   const { state } = rollout
+  if (state.gate !== null && !isOver(state))
+    return [...explainGate(state.gate), ...harm(state), ...warnings(state)]
   switch (state.phase) {
     case 'Progressing':
     case 'Paused':

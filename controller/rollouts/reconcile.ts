@@ -12,6 +12,7 @@ import type { Store } from '../store.ts'
 import { createAssessor, type Assessor } from './assessor.ts'
 import { releaseCapacity } from './capacity.ts'
 import { describeChanges } from './changes.ts'
+import type { Hooks } from './hooks.ts'
 import { createObserver, type Seen } from './observe.ts'
 import { isJudged, isOver, type RolloutState } from './rollout-state.ts'
 import type { RolloutStore, StoredRollout } from './rollout-store.ts'
@@ -30,6 +31,7 @@ export interface ReconcilerOptions {
   readonly clock: Clock
   readonly log: Log
   readonly metrics: ControllerMetrics
+  readonly hooks: Hooks
 }
 
 const SHORT_TICK_MS = 200
@@ -41,7 +43,7 @@ const LONGEST_TICK_MS = 1000
  * controller that dies between any two of these goes on from the store: nothing happens twice, nothing is forgotten.
  */
 export function createReconciler(options: ReconcilerOptions) {
-  const { store, rollouts, audit, gateway, runtime, registry, clock, log, metrics } = options
+  const { store, rollouts, audit, gateway, runtime, registry, clock, log, metrics, hooks } = options
   const observe = createObserver(options)
   const assessors = new Map<string, Assessor>()
   const lastLookAt = new Map<string, number>()
@@ -60,7 +62,7 @@ export function createReconciler(options: ReconcilerOptions) {
     const rollout = rollouts.get(name)
     if (!rollout || isOver(rollout.state)) return rollout
     const assessor = assessorOf(rollout)
-    const state = assessor.assess(rollout.state, seen)
+    const state = hooks.hold(rollout, assessor.assess(rollout.state, seen))
     if (seen.look !== null && isJudged(rollout.state) && state.lastDecision !== null)
       metrics.judged(rollout, state.lastDecision, assessor.figures())
     store.transaction(() => {
@@ -86,7 +88,8 @@ export function createReconciler(options: ReconcilerOptions) {
   }
 
   async function apply({ name, route, state, file }: StoredRollout): Promise<void> {
-    if (state.phase === 'Pending') await deployCandidate(state, file.spec.drill)
+    if (state.phase === 'Pending' && state.gate?.type !== 'confirm-rollout')
+      await deployCandidate(state, file.spec.drill)
     if (state.phase === 'Paused' && state.cause === 'manual-change') return // the operator's weights stand until resumed
     const { policy, version } = await gateway.route(route)
     const wanted = wantedPolicy(state)

@@ -88,7 +88,7 @@ function awaitCandidate(state: RolloutState, seen: Observation): RolloutState {
       seen.now,
     )
   const reason = candidate.kind === 'starting' ? candidate.reason : 'not deployed yet'
-  if (seen.now - state.startedAt > READY_LIMIT_MS) {
+  if (seen.now - (state.stepSince ?? state.startedAt) > READY_LIMIT_MS) {
     return withdraw(
       state,
       'not-ready',

@@ -1,6 +1,7 @@
 import { TERMINAL_PHASES, type Phase } from '../../contract/rollout.ts'
 import type { Decision } from '../../contract/history.ts'
 import type { MetricStanding } from '../judge/custom-metrics.ts'
+import type { Gate } from './hook-gate.ts'
 
 export type PauseCause =
   | 'operator'
@@ -16,6 +17,7 @@ export type EndCause =
   | 'not-ready'
   | 'unavailable'
   | 'metric'
+  | 'hook'
 
 export interface Placement {
   readonly version: string
@@ -67,6 +69,8 @@ export interface RolloutState {
   readonly warnings: readonly Warning[]
   /** The team's own metrics at the last look. */
   readonly metrics: readonly MetricStanding[]
+  /** A move that was decided and waits for webhooks to agree. */
+  readonly gate: Gate | null
 }
 
 export interface Outlook {
@@ -103,7 +107,7 @@ export interface Warning {
 }
 
 /** What states lack that an earlier Weir wrote. */
-export const LATER_FIELDS = { outlook: null, expectation: null, warnings: [], metrics: [] } as const
+export const LATER_FIELDS = { outlook: null, expectation: null, warnings: [], metrics: [], gate: null } as const
 
 export function isOver(state: RolloutState): boolean {
   return TERMINAL_PHASES.has(state.phase)

@@ -5,11 +5,19 @@ import { pino } from 'pino'
 import type { Test } from 'tap'
 import { createControllerClient } from '../../client/controller.ts'
 import { createGatewayClient } from '../../client/gateway.ts'
+import { createAlerts } from '../../controller/alerts/alerts.ts'
+import { parseAlertsConfig } from '../../controller/alerts/config.ts'
+import { createDeliverer } from '../../controller/alerts/deliver.ts'
+import { createOutbox } from '../../controller/alerts/outbox.ts'
+import { addressBook } from '../../controller/alerts/receivers.ts'
+import { alertOnRollouts } from '../../controller/alerts/rollout-notices.ts'
+import { createRouteWatcher } from '../../controller/alerts/watch-routes.ts'
 import { createControllerApp } from '../../controller/app.ts'
 import { createAudit } from '../../controller/audit.ts'
 import { createGatewayScrape } from '../../controller/evidence/gateway-scrape.ts'
 import { createControllerMetrics } from '../../controller/metrics.ts'
 import { createRecordedGateway } from '../../controller/recorded-gateway.ts'
+import { createHooks, tellChanges } from '../../controller/rollouts/hooks.ts'
 import { createReconciler } from '../../controller/rollouts/reconcile.ts'
 import { createRolloutService } from '../../controller/rollouts/rollout-service.ts'
 import { createRolloutStore } from '../../controller/rollouts/rollout-store.ts'
@@ -17,6 +25,9 @@ import type { Registry } from '../../controller/registry/registry.ts'
 import type { Deployment, Runtime } from '../../controller/runtime/runtime.ts'
 import { openStore } from '../../controller/store.ts'
 import { json, listen, startSmallGateway, type Misbehaviour, type SmallGateway } from './small-gateway.ts'
+
+/** With which the messages of a controller under test are signed. */
+export const SECRET = `whsec_${Buffer.alloc(32, 7).toString('base64')}`
 
 const DIGESTS: Readonly<Record<string, string>> = { 1: 'sha256:one', 2: 'sha256:two' }
 
@@ -46,23 +57,34 @@ export async function startWorld(t: Test, policy: object = {}): Promise<World> {
 }
 
 /** A controller in this process: its real store, API and reconciler; a test decides when it looks. */
-export async function startControl(t: Test, world: World, prometheusUrl?: string) {
+export async function startControl(
+  t: Test,
+  world: World,
+  prometheusUrl?: string,
+  alertsYaml = '',
+) {
   const { gateway: small, runtime, clock, stateDir } = world
   const store = openStore(stateDir)
   const log = pino({ level: 'silent' })
   const audit = createAudit(store)
-  const rollouts = createRolloutStore(store)
+  const { receivers, watch: config } = parseAlertsConfig(alertsYaml, 'alerts.yaml')
+  const outbox = createOutbox(store, clock)
+  const alerts = createAlerts({ store, outbox, audit, receivers, clock, log })
+  const hooks = createHooks({ outbox, clock })
+  const rollouts = tellChanges(createRolloutStore(store), [hooks.changed, alertOnRollouts(alerts)])
   const client = createGatewayClient({ baseUrl: small.url })
   const gateway = createRecordedGateway({ gateway: client, store, audit, clock, log })
   const prometheus = prometheusUrl === undefined ? undefined : { baseUrl: prometheusUrl }
   const metrics = createControllerMetrics(rollouts.latest)
   const evidence = metrics.watch(createGatewayScrape({ baseUrls: [small.url], clock }))
-  const shared = { store, rollouts, audit, gateway, registry, runtime, clock, log, metrics }
+  const shared = { store, rollouts, audit, gateway, registry, runtime, clock, log, metrics, hooks }
   const reconciler = createReconciler({ ...shared, evidence, prometheus })
   const hasPrometheus = prometheus !== undefined
   const service = createRolloutService({ ...shared, hasPrometheus, nudge: () => {} })
-  const app = await createControllerApp({ service, registry, runtime, audit, store, clock, log, metrics })
+  const app = await createControllerApp({ service, registry, runtime, audit, store, clock, log, metrics, alerts })
   const url = await app.listen({ port: 0, host: '127.0.0.1' })
+  const deliverer = createDeliverer({ outbox, addressOf: addressBook(receivers), secret: SECRET, clock, log })
+  const watcher = createRouteWatcher({ ...shared, evidence, alerts, config })
   let open = true
   /** As a crash leaves it: nothing is finished, and the store can be opened by the next one. */
   const stop = async () => {
@@ -77,6 +99,11 @@ export async function startControl(t: Test, world: World, prometheusUrl?: string
     client: createControllerClient({ baseUrl: url, actor: 'ada' }),
     store,
     tick: reconciler.tick,
+    /** Sends what is due and waits until that is settled. */
+    deliver: () => deliverer.deliverDue(new AbortController().signal),
+    /** One look at stable. */
+    watch: watcher.look,
+    alerts,
     stop,
   }
 }

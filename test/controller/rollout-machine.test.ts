@@ -324,5 +324,6 @@ function state(): RolloutState {
     expectation: null,
     warnings: [],
     metrics: [],
+    gate: null,
   }
 }

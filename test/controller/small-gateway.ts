@@ -22,6 +22,8 @@ export interface SmallGateway {
   write(patch: object): void
   /** How many PATCHes it obeyed. */
   writes(): number
+  /** So many pairs of live and mirrored answers were compared. */
+  compare(pairs: { agree: number; disagree: number }): void
   /** Whether /metrics answers. */
   metricsUp: boolean
 }
@@ -41,6 +43,7 @@ export async function startSmallGateway(t: Test, seed: object): Promise<SmallGat
   let version = 1
   let writes = 0
   const counted = new Map<string, VariantCounts>()
+  const compared = { agree: 0, disagree: 0 }
   const counts = (variant: string) => {
     const known = counted.get(variant) ?? { assigned: 0, success: 0, failure: 0 }
     counted.set(variant, known)
@@ -63,8 +66,9 @@ export async function startSmallGateway(t: Test, seed: object): Promise<SmallGat
       const path = request.url?.split('?')[0] ?? ''
       if (path === '/metrics') {
         if (!gateway.metricsUp) return refuse(response, 500)
-        return void response.setHeader('x-weir-instance', 'gw-0').end(exposition(policy.name, counted))
+        return void response.setHeader('x-weir-instance', 'gw-0').end(exposition(policy.name, counted) + comparisons(policy.name, compared))
       }
+      if (path === '/v1/routes') return json(response, { items: [{ policy, version }] })
       if (path === '/v1/routes') return json(response, { items: [{ policy, version }] })
       if (path === `/v1/routes/${policy.name}/status`) return json(response, statusOf(policy, version))
       if (path !== `/v1/routes/${policy.name}`) return refuse(response, 404)
@@ -87,6 +91,10 @@ export async function startSmallGateway(t: Test, seed: object): Promise<SmallGat
         own.failure += failures
         own.success += dealt - failures
       }
+    },
+    compare({ agree, disagree }) {
+      compared.agree += agree
+      compared.disagree += disagree
     },
     metricsUp: true,
   }
@@ -128,6 +136,13 @@ function statusOf({ name, variants }: RoutePolicy, version: number): object {
     endpoints.map(endpoint => ({ endpoint, variant, state: 'up', failedTrials: 0 })),
   )
   return { route: name, version, epoch: version, workers: [], endpoints, assigned: {} }
+}
+
+function comparisons(route: string, compared: Readonly<Record<string, number>>): string {
+  const labels = `route="${route}",variant="candidate"`
+  return Object.entries(compared)
+    .map(([result, count]) => `weir_comparisons_total{${labels},result="${result}"} ${count}\n`)
+    .join('')
 }
 
 function exposition(route: string, counted: ReadonlyMap<string, VariantCounts>): string {

@@ -1,0 +1,96 @@
+import type { Clock } from '../../lib/clock.ts'
+import type { Log } from '../../lib/log.ts'
+import { describeProblem } from '../../lib/problem.ts'
+import type { Delivery, Outbox, Target } from './outbox.ts'
+import { signatureHeaders } from './signature.ts'
+
+export interface Address {
+  readonly url: string
+  readonly timeoutMs: number
+}
+
+interface DelivererOptions {
+  readonly outbox: Outbox
+  /** Where a target is now; undefined when it is no more. */
+  readonly addressOf: (target: Target) => Address | undefined
+  readonly secret: string
+  readonly clock: Clock
+  readonly log: Log
+}
+
+const POLL_MS = 100
+const MAX_IN_FLIGHT = 16
+const MAX_REASON_CHARACTERS = 200
+
+/** Sends what waits in the outbox; one receiver that is slow or away delays its own messages alone. */
+export function createDeliverer({ outbox, addressOf, secret, clock, log }: DelivererOptions) {
+  const inFlight = new Map<string, Promise<void>>()
+
+  async function deliver(delivery: Delivery, stop: AbortSignal): Promise<void> {
+    const address = addressOf(delivery.target)
+    const problem = address ? await post(address, delivery, stop) : 'the receiver is not configured any more'
+    if (stop.aborted && problem !== null) return // whether it arrived is not known: the next controller sends it again
+    if (problem === null) return outbox.accepted(delivery)
+    const givenUp = outbox.refused(delivery, problem)
+    const about = { message: delivery.key, attempt: delivery.attempts + 1, reason: problem }
+    log.warn(about, givenUp ? 'a message was given up' : 'a message was not taken, it is sent again')
+  }
+
+  /** Null when it was taken, otherwise why not. */
+  async function post(address: Address, delivery: Delivery, stop: AbortSignal): Promise<string | null> {
+    const { body, repeatMs, attempts } = delivery
+    const id = repeatMs === null ? delivery.id : `${delivery.id}.${attempts}` // each time is a question of its own
+    const signed = signatureHeaders({ id, timestampSeconds: Math.floor(clock.now() / 1000), body }, secret)
+    const { origin } = new URL(address.url) // what follows it may be a secret
+    try {
+      const response = await fetch(address.url, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', 'user-agent': 'weir', ...signed },
+        body,
+        redirect: 'error',
+        signal: AbortSignal.any([stop, AbortSignal.timeout(address.timeoutMs)]),
+      })
+      if (response.ok) {
+        await response.body?.cancel()
+        return null
+      }
+      return `${origin} answered ${response.status} ${await beginningOf(response)}`.trim()
+    } catch (error) {
+      const timedOut = error instanceof DOMException && error.name === 'TimeoutError'
+      return `${origin}: ${timedOut ? `no answer within ${address.timeoutMs} ms` : describeProblem(error)}`
+    }
+  }
+
+  /** Begins with everything that is due and not yet on its way; resolves when that is settled. */
+  async function deliverDue(stop: AbortSignal): Promise<void> {
+    const free = outbox.due().filter(({ lane }) => !inFlight.has(lane))
+    const begun = free.slice(0, MAX_IN_FLIGHT - inFlight.size).map(delivery => {
+      const { lane } = delivery
+      const sent = deliver(delivery, stop).finally(() => inFlight.delete(lane))
+      inFlight.set(lane, sent)
+      return sent
+    })
+    await Promise.all(begun)
+  }
+
+  return {
+    deliverDue,
+    async run(signal: AbortSignal): Promise<void> {
+      while (!signal.aborted) {
+        deliverDue(signal).catch((error: unknown) => {
+          log.error({ err: error }, 'the outbox failed, trying again')
+        })
+        await clock.sleep(POLL_MS, signal)
+      }
+      await Promise.allSettled(inFlight.values())
+    },
+  }
+}
+
+async function beginningOf(response: Response): Promise<string> {
+  for await (const chunk of response.body ?? []) {
+    const text = new TextDecoder().decode(chunk) // leaving the loop cancels the rest
+    return text.slice(0, MAX_REASON_CHARACTERS).split('\n')[0] ?? ''
+  }
+  return ''
+}
