@@ -115,7 +115,17 @@ async function main(): Promise<void> {
     nudge,
     hasPrometheus,
   })
-  const app = await createControllerApp({ service, registry, runtime, audit, store, clock, log, metrics, alerts })
+  const app = await createControllerApp({
+    service,
+    registry,
+    runtime,
+    audit,
+    store,
+    clock,
+    log,
+    metrics,
+    alerts,
+  })
   await app.listen({ port: Number(values.port), host: values.host })
 
   const work = new AbortController()
@@ -144,11 +154,7 @@ async function main(): Promise<void> {
     clock,
     log,
   })
-  const telling = Promise.all([
-    deliverer.run(work.signal),
-    watcher.run(work.signal),
-    alerts.run(work.signal),
-  ])
+  const telling = Promise.all([deliverer.run(work.signal), watcher.run(work.signal), alerts.run(work.signal)])
   const seeded =
     values.seed === undefined
       ? Promise.resolve()

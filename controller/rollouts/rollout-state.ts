@@ -107,7 +107,13 @@ export interface Warning {
 }
 
 /** What states lack that an earlier Weir wrote. */
-export const LATER_FIELDS = { outlook: null, expectation: null, warnings: [], metrics: [], gate: null } as const
+export const LATER_FIELDS = {
+  outlook: null,
+  expectation: null,
+  warnings: [],
+  metrics: [],
+  gate: null,
+} as const
 
 export function isOver(state: RolloutState): boolean {
   return TERMINAL_PHASES.has(state.phase)

@@ -57,12 +57,7 @@ export async function startWorld(t: Test, policy: object = {}): Promise<World> {
 }
 
 /** A controller in this process: its real store, API and reconciler; a test decides when it looks. */
-export async function startControl(
-  t: Test,
-  world: World,
-  prometheusUrl?: string,
-  alertsYaml = '',
-) {
+export async function startControl(t: Test, world: World, prometheusUrl?: string, alertsYaml = '') {
   const { gateway: small, runtime, clock, stateDir } = world
   const store = openStore(stateDir)
   const log = pino({ level: 'silent' })
@@ -81,7 +76,17 @@ export async function startControl(
   const reconciler = createReconciler({ ...shared, evidence, prometheus })
   const hasPrometheus = prometheus !== undefined
   const service = createRolloutService({ ...shared, hasPrometheus, nudge: () => {} })
-  const app = await createControllerApp({ service, registry, runtime, audit, store, clock, log, metrics, alerts })
+  const app = await createControllerApp({
+    service,
+    registry,
+    runtime,
+    audit,
+    store,
+    clock,
+    log,
+    metrics,
+    alerts,
+  })
   const url = await app.listen({ port: 0, host: '127.0.0.1' })
   const deliverer = createDeliverer({ outbox, addressOf: addressBook(receivers), secret: SECRET, clock, log })
   const watcher = createRouteWatcher({ ...shared, evidence, alerts, config })

@@ -66,9 +66,10 @@ export async function startSmallGateway(t: Test, seed: object): Promise<SmallGat
       const path = request.url?.split('?')[0] ?? ''
       if (path === '/metrics') {
         if (!gateway.metricsUp) return refuse(response, 500)
-        return void response.setHeader('x-weir-instance', 'gw-0').end(exposition(policy.name, counted) + comparisons(policy.name, compared))
+        return void response
+          .setHeader('x-weir-instance', 'gw-0')
+          .end(exposition(policy.name, counted) + comparisons(policy.name, compared))
       }
-      if (path === '/v1/routes') return json(response, { items: [{ policy, version }] })
       if (path === '/v1/routes') return json(response, { items: [{ policy, version }] })
       if (path === `/v1/routes/${policy.name}/status`) return json(response, statusOf(policy, version))
       if (path !== `/v1/routes/${policy.name}`) return refuse(response, 404)
