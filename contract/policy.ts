@@ -193,7 +193,8 @@ export function findDuplicates(routes: readonly RoutePolicy[]): string[] {
   return [...new Set(found)]
 }
 
-function matchKeys({
+/** Routes that have one of these in common would take exactly the same requests. */
+export function matchKeys({
   host = '',
   port = 0,
   pathPrefix,

@@ -2,7 +2,7 @@ import { mkdir, readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
 import { WeirError } from '../../contract/errors.ts'
-import { findDuplicates, routePolicy, weightsBp, type RoutePolicy } from '../../contract/policy.ts'
+import { matchKeys, routePolicy, weightsBp, type RoutePolicy } from '../../contract/policy.ts'
 import { writeFileAtomic } from '../../lib/atomic-file.ts'
 import { canonicalJson } from '../../lib/hash.ts'
 import { createTurns } from '../../lib/in-turn.ts'
@@ -66,10 +66,18 @@ export async function openPolicyStore({
 }: PolicyStoreOptions): Promise<PolicyStore> {
   await mkdir(dir, { recursive: true })
   const entries = new Map<string, Entry>()
+  /** Which route takes the requests of a match. */
+  const owners = new Map<string, string>()
   const faults = new Map<string, string>()
   const inTurn = createTurns() // compare and set are one step
 
-  for (const name of await routeNames(dir)) entries.set(name, await readEntry(pathOf(name), name))
+  for (const name of await routeNames(dir)) remember(name, await readEntry(pathOf(name), name))
+
+  function remember(name: string, entry: Entry): void {
+    for (const key of keysOf(entries.get(name))) if (owners.get(key) === name) owners.delete(key)
+    for (const key of keysOf(entry)) owners.set(key, name)
+    entries.set(name, entry)
+  }
 
   function pathOf(name: string): string {
     return join(dir, `${name}.json`)
@@ -83,14 +91,14 @@ export async function openPolicyStore({
       throw notWritten(error)
     }
     faults.delete(name)
-    entries.set(name, entry)
+    remember(name, entry)
   }
 
   async function put(written: unknown, ifVersion: number | undefined) {
     const policy = parsePolicy(written)
     const before = entries.get(policy.name)
     requireVersion(before, ifVersion, policy.name)
-    refuseDuplicates(policy, entries)
+    refuseDuplicates(policy, owners)
     if (
       before?.route &&
       canonicalJson(before.route.written) === canonicalJson(written) &&
@@ -127,7 +135,7 @@ export async function openPolicyStore({
     try {
       if (text === undefined) throw new Error('is gone')
       const found = parseEntry(text, name)
-      if (found.route) refuseDuplicates(found.route.policy, entries)
+      if (found.route) refuseDuplicates(found.route.policy, owners)
       const version = Math.max(found.version, (before?.version ?? 0) + 1) // never back: workers and clients have seen it
       const entry = found.route
         ? nextEntry({ ...(before ?? found), version: version - 1 }, found.route.policy, found.route.written)
@@ -172,14 +180,16 @@ function parsePolicy(written: unknown): RoutePolicy {
   throw new WeirError(onlyWeights ? 'invalid_weights' : 'invalid_setting', describeIssues(parsed.error))
 }
 
-function refuseDuplicates(policy: RoutePolicy, entries: ReadonlyMap<string, Entry>): void {
-  const before = entries.get(policy.name)?.route?.policy
-  if (before && canonicalJson(before.match) === canonicalJson(policy.match)) return
-  const others = [...entries.values()].flatMap(({ route }) =>
-    route && route.policy.name !== policy.name ? route.policy : [],
-  )
-  const [duplicate] = findDuplicates([...others, policy])
-  if (duplicate !== undefined) throw new WeirError('conflict', duplicate)
+function keysOf(entry: Entry | undefined): string[] {
+  return entry?.route ? matchKeys(entry.route.policy.match) : []
+}
+
+function refuseDuplicates({ name, match }: RoutePolicy, owners: ReadonlyMap<string, string>): void {
+  for (const key of matchKeys(match)) {
+    const owner = owners.get(key) ?? name
+    if (owner !== name)
+      throw new WeirError('conflict', `routes "${owner}" and "${name}" match the same requests`)
+  }
 }
 
 function requireVersion(before: Entry | undefined, wanted: number | undefined, name: string): void {

@@ -57,16 +57,18 @@ export async function startPrimary(options: PrimaryOptions): Promise<Primary> {
   let readiness: Readiness = { ready: false, reasons: ['starting'] }
   let onceReady = false
   let draining = false
+  /** Readiness is looked at once a tick, not once an endpoint: there may be thousands. */
+  let healthChanged = false
 
   const endpoints = createEndpoints({
     clock,
     onChange(states) {
       pool.broadcast({ type: 'endpoints', states })
       for (const [key, state] of states) log.info({ endpoint: key, state }, 'health of an endpoint')
-      updateReadiness()
+      healthChanged = true
     },
   })
-  endpoints.follow(store.list())
+  for (const { policy } of store.list()) endpoints.follow(policy.name, policy)
 
   const pool = createWorkerPool({
     count: options.workers,
@@ -114,6 +116,7 @@ export async function startPrimary(options: PrimaryOptions): Promise<Primary> {
   }
 
   function updateReadiness(): void {
+    healthChanged = false
     const workersReady = pool.list().filter(({ ready }) => ready).length
     const before = readiness
     readiness = decideReadiness({ draining, workersReady, endpoints: endpoints.list(), onceReady })
@@ -127,7 +130,7 @@ export async function startPrimary(options: PrimaryOptions): Promise<Primary> {
   async function publish({ name, route }: Change): Promise<string[]> {
     const revision = revisions.next(name, route?.version)
     if (route === undefined) forgetRoute(name)
-    endpoints.follow(store.list())
+    endpoints.follow(name, route?.policy)
     const pending = await pool.publish({
       type: 'policy',
       revision,
@@ -179,7 +182,10 @@ export async function startPrimary(options: PrimaryOptions): Promise<Primary> {
     onChange: change => void publish(change),
     onFault: updateReadiness,
   })
-  const tick = setInterval(endpoints.tick, TICK_EVERY_MS)
+  const tick = setInterval(() => {
+    endpoints.tick()
+    if (healthChanged) updateReadiness()
+  }, TICK_EVERY_MS)
   const sweep = setInterval(ledger.sweep, SWEEP_EVERY_MS)
   endpoints.tick()
   updateReadiness()

@@ -13,8 +13,9 @@ export interface StoreWatchOptions {
 
 /** Editors write a file in several steps; we look when they are done. */
 const SETTLE_MS = 50
-/** Where a watch misses something (network file systems do), this finds it. */
+/** Where a watch misses something (network file systems do), looking again finds it: so many files at a time, all in turn. */
 const LOOK_AGAIN_MS = 5000
+const FILES_A_LOOK = 200
 
 /** Follows changes that others make to policy files. The folder is watched: watching a file misses its replacement. */
 export function watchStore({ dir, store, log, onChange, onFault }: StoreWatchOptions): () => void {
@@ -48,7 +49,13 @@ export function watchStore({ dir, store, log, onChange, onFault }: StoreWatchOpt
     if (filename?.endsWith('.json')) touch([filename.slice(0, -'.json'.length)])
   })
   watcher.on('error', error => log.error({ err: error }, 'the policy folder cannot be watched'))
-  const interval = setInterval(() => touch(store.list().map(({ policy }) => policy.name)), LOOK_AGAIN_MS)
+  let lookedAt = 0
+  const interval = setInterval(() => {
+    const names = store.list().map(({ policy }) => policy.name)
+    if (lookedAt >= names.length) lookedAt = 0
+    touch(names.slice(lookedAt, lookedAt + FILES_A_LOOK))
+    lookedAt += FILES_A_LOOK
+  }, LOOK_AGAIN_MS)
   return () => {
     watcher.close()
     clearInterval(interval)

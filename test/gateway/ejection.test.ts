@@ -21,7 +21,7 @@ function watchedEndpoint(settings: object = {}) {
     probe: async () => healthy,
     onChange: changes => states.push(...changes.map(([, state]) => state)),
   })
-  endpoints.follow([{ policy, version: 1, epoch: 1 }])
+  endpoints.follow(policy.name, policy)
   return {
     states,
     endpoints,
@@ -95,4 +95,42 @@ test('a probe that fails three times takes an endpoint out, one that succeeds br
   t.equal(state(), 'out')
   await probe(true)
   t.equal(state(), 'up')
+})
+
+test('an endpoint that many routes name is probed once for all, and every endpoint gets its turn', async t => {
+  const probed: string[] = []
+  let now = 1_000_000
+  const endpoints = createEndpoints({
+    clock: { now: () => now, sleep: async () => undefined },
+    onChange: () => undefined,
+    async probe(url) {
+      probed.push(url)
+      return true
+    },
+  })
+  const route = (name: string, endpoint: string) =>
+    routePolicy.parse({ name, variants: { stable: { endpoints: [endpoint] } }, weights: { stable: 100 } })
+  for (let index = 0; index < 100; index++)
+    endpoints.follow(`same-${index}`, route(`same-${index}`, 'http://127.0.0.1:1'))
+  endpoints.tick()
+  await new Promise(resolve => setImmediate(resolve))
+  t.same(probed, ['http://127.0.0.1:1/readyz'])
+  t.ok(
+    endpoints.list().every(({ everHealthy }) => everHealthy),
+    'the answer counts for all of them',
+  )
+
+  for (let port = 2; port < 1000; port++)
+    endpoints.follow(`own-${port}`, route(`own-${port}`, `http://127.0.0.1:${port}`))
+  for (let tick = 0; tick < 20; tick++) {
+    now += 10_000 // all are due at every tick, more than can be probed at once
+    endpoints.tick()
+    await new Promise(resolve => setImmediate(resolve))
+  }
+  t.equal(new Set(probed).size, 999)
+  endpoints.follow('own-2', undefined)
+  t.notOk(
+    endpoints.list().some(({ route }) => route === 'own-2'),
+    'a route that went is forgotten',
+  )
 })
