@@ -32,6 +32,7 @@ const outlook = z.object({
 const rollout = z.object({
   name: z.string(),
   route: z.string(),
+  strategy: z.string(),
   phase: z.enum(PHASES),
   cause: z.string().nullable(),
   message: z.string(),

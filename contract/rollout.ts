@@ -1,23 +1,9 @@
 import { z } from 'zod'
-import { durationMs, percent, percentagePoints } from './units.ts'
+import { DEFAULT_STRATEGY, strategy } from './strategy.ts'
+import { durationMs, percentagePoints } from './units.ts'
 import { webhooks } from './webhook.ts'
 
 // A rollout as people write it (YAML or JSON) and as the controller reports it.
-
-const setWeight = z.strictObject({ setWeight: percent })
-const pause = z.strictObject({ pause: z.strictObject({ duration: durationMs.optional() }) })
-const ramp = z.strictObject({
-  ramp: z.strictObject({ riskBudget: percentagePoints.optional(), to: percent.default(95) }),
-})
-const mirror = z.strictObject({ mirror: z.strictObject({ percent }) })
-const approval = z.strictObject({ approval: z.strictObject({}) })
-
-const step = z.union([setWeight, pause, ramp, mirror, approval])
-export type Step = z.infer<typeof step>
-
-const canary = z.strictObject({ steps: z.array(step).min(1).max(50) })
-
-const DEFAULT_STEPS: readonly Step[] = [{ setWeight: 10 }, { ramp: { riskBudget: 0.01, to: 95 } }]
 
 const ratio = z.number().min(1).max(10)
 
@@ -59,6 +45,8 @@ const analysis = z.strictObject({
   /** "evidence": a pause waits for time and evidence; "time": for the clock and `minRequests` alone. */
   advance: z.enum(['evidence', 'time']).default('evidence'),
   minRequests: z.int().min(1).default(50),
+  /** How long a version that has all traffic, and nothing beside it to be compared with, is watched before it is promoted. */
+  watch: durationMs.refine(ms => ms <= 86_400_000, 'must be at most 24h').default(600_000),
   successRate: z
     .strictObject({ atLeast: z.number().gt(0).lt(1).optional(), toleranceRatio: ratio.default(1.1) })
     .optional(),
@@ -104,9 +92,7 @@ export type Drill = z.infer<typeof drill>
 export const rolloutSpec = z.strictObject({
   route: z.string(),
   modelVersion: z.string(),
-  strategy: z
-    .strictObject({ canary: canary.default({ steps: [...DEFAULT_STEPS] }) })
-    .default({ canary: { steps: [...DEFAULT_STEPS] } }),
+  strategy: strategy.default(DEFAULT_STRATEGY),
   analysis: analysis.prefault({}),
   onDeadline: deadline.prefault({}),
   drill: drill.optional(),

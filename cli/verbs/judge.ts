@@ -4,7 +4,7 @@ import { parse as parseYaml } from 'yaml'
 import type { z } from 'zod'
 import { history, type Decision } from '../../contract/history.ts'
 import { rolloutFile } from '../../contract/rollout.ts'
-import { judgeOptions, replay } from '../../controller/judge/judge.ts'
+import { replayRollout } from '../../controller/judge/judge-for.ts'
 import { describeIssues } from '../../lib/parse.ts'
 
 export function addJudge(program: Command): void {
@@ -19,7 +19,7 @@ export function addJudge(program: Command): void {
 async function judgeFiles(files: { readonly rollout: string; readonly history: string }): Promise<void> {
   const rollout = await readAs(files.rollout, rolloutFile, parseYamlPlainly)
   const looks = await readAs(files.history, history, JSON.parse)
-  const decisions = replay(looks, judgeOptions(rollout.spec, looks))
+  const decisions = replayRollout(looks, rollout.spec)
   await print(decisions.map(decision => `${toLine(decision)}\n`).join(''))
 }
 

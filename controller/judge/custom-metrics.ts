@@ -25,6 +25,10 @@ export function createCustomMetrics(metrics: readonly Metric[]) {
     })
 }
 
+export function whyNotAdvance({ action, reason }: MetricStanding): readonly string[] {
+  return action === 'pass' || reason === null ? [] : [reason]
+}
+
 function toMeasurement(measured: Measured | undefined): Measurement {
   if (measured?.value === undefined)
     return { kind: 'error', reason: measured?.error ?? 'it was not measured at this look' }

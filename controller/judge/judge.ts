@@ -1,7 +1,7 @@
 import type { Decision, History, Look } from '../../contract/history.ts'
 import type { RolloutSpec } from '../../contract/rollout.ts'
 import { createBlocks, type BlockOutcome } from '../evidence/blocks.ts'
-import { createCustomMetrics, type MetricStanding } from './custom-metrics.ts'
+import { createCustomMetrics, whyNotAdvance, type MetricStanding } from './custom-metrics.ts'
 import type { Forecast } from './forecast.ts'
 import { createGate, type Bounds, type Standings } from './gate.ts'
 import { budgetFor, ladderOf, rungAbove } from './ladder.ts'
@@ -77,10 +77,6 @@ export function createJudge(options: JudgeOptions): Judge {
   }
 }
 
-function whyNotAdvance({ action, reason }: MetricStanding): readonly string[] {
-  return action === 'pass' || reason === null ? [] : [reason]
-}
-
 /** The decisions of a recorded history. */
 export function replay(history: History, options: JudgeOptions): Decision[] {
   const judge = createJudge(options)
@@ -104,7 +100,7 @@ export function judgeOptions(spec: RolloutSpec, timing: JudgeTiming = {}): Judge
     latencyToleranceRatio: analysis.latency?.toleranceRatio ?? DEFAULT_TOLERANCE_RATIO,
     successAtLeast: analysis.successRate?.atLeast,
     latencyObjective: objectiveOf(analysis.latency),
-    ladder: ladderOf(strategy.canary.steps, analysis.riskBudget),
+    ladder: ladderOf(strategy.canary?.steps ?? [], analysis.riskBudget),
     riskBudget: analysis.riskBudget,
     advance: analysis.advance,
     minRequests: analysis.minRequests,

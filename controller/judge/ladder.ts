@@ -1,4 +1,4 @@
-import type { Step } from '../../contract/rollout.ts'
+import type { Step } from '../../contract/strategy.ts'
 
 /** A weight that a rollout goes to next, and the bound on the excess that allows it. */
 export interface Rung {

@@ -4,7 +4,7 @@ import { weightsBp } from '../../contract/policy.ts'
 import { createTrafficMeter } from '../evidence/traffic.ts'
 import { ruleOnEjection, type EjectionFacts } from '../judge/ejection.ts'
 import type { Bounds } from '../judge/gate.ts'
-import { createJudge, judgeOptions } from '../judge/judge.ts'
+import { createJudgeFor } from '../judge/judge-for.ts'
 import type { HarmEvidence } from '../judge/verdict.ts'
 import type { Seen } from './observe.ts'
 import { withOutlook } from './outlook.ts'
@@ -22,7 +22,7 @@ export type Assessor = ReturnType<typeof createAssessor>
 
 /** Makes of what was seen of one rollout its next state. Beyond the state it remembers the looks: `past` brings it up to date. */
 export function createAssessor({ file, state }: StoredRollout, past: readonly Look[]) {
-  const judge = createJudge(judgeOptions(file.spec, { settleSeconds: state.settleSeconds }))
+  const judge = createJudgeFor(file.spec, { settleSeconds: state.settleSeconds })
   const traffic = createTrafficMeter()
   for (const look of past) judge.step(look)
 

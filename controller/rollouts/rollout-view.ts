@@ -1,13 +1,16 @@
 import type { Decision } from '../../contract/history.ts'
 import type { Phase } from '../../contract/rollout.ts'
+import type { StrategyName } from '../../contract/strategy.ts'
 import type { MetricStanding } from '../judge/custom-metrics.ts'
 import type { Outlook, Warning } from './rollout-state.ts'
 import type { StoredRollout } from './rollout-store.ts'
+import { planOf } from './strategies/plan.ts'
 
 /** A rollout as the API shows it. Times are ISO 8601 (UTC), weights percent. */
 export interface RolloutView {
   readonly name: string
   readonly route: string
+  readonly strategy: StrategyName
   readonly phase: Phase
   readonly cause: string | null
   readonly message: string
@@ -35,11 +38,12 @@ export interface RolloutView {
 }
 
 export function rolloutView({ name, route, file, state, version }: StoredRollout): RolloutView {
-  const { steps } = file.spec.strategy.canary
+  const { strategy, steps } = planOf(file.spec)
   const step = steps[state.step]
   return {
     name,
     route,
+    strategy,
     phase: state.phase,
     cause: state.cause,
     message: state.message,

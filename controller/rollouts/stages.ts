@@ -34,6 +34,14 @@ export function wayAhead(from: Place, spec: RolloutSpec): WayAhead {
         if (view.atEnd) step += 1
         else weightBp = Math.round(view.nextWeightPercent * 100)
         break
+      case 'record':
+        stages.push(clockStage(view, weightBp))
+        step += 1
+        break
+      case 'watch':
+        stages.push({ ...clockStage(view, weightBp), minCandidateRequests: 1 })
+        step += 1
+        break
       case 'mirror':
         step += 1
     }
@@ -57,5 +65,14 @@ function rampStage(view: StepView<'ramp'>, weightBp: number, spec: RolloutSpec):
     excess: byTime ? null : budgetFor(view.nextWeightPercent, view.riskBudget),
     minSeconds: 0,
     minCandidateRequests: byTime ? spec.analysis.minRequests : 0,
+  }
+}
+
+function clockStage({ durationMs }: { readonly durationMs: number }, weightBp: number): Stage {
+  return {
+    weightPercent: weightBp / 100,
+    excess: null,
+    minSeconds: durationMs / 1000,
+    minCandidateRequests: 0,
   }
 }

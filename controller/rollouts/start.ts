@@ -81,7 +81,7 @@ export async function firstState(
     requestsBeforeStep: 0,
     stable: { version: stable.version, digest: stable.digest, endpoints: stableEndpoints },
     candidate: { version: modelVersion, digest: version.digest, endpoints: [] },
-    deployment: reused === undefined ? { id: name, own: true } : { id: reused, own: false },
+    deployment: reused === undefined ? { id: `${name}.candidate`, own: true } : { id: reused, own: false },
     previousCandidateEndpoints: candidateEndpoints,
     policyVersion: null,
     startedAt: now,

@@ -1,12 +1,15 @@
-import type { RolloutSpec, Step } from '../../contract/rollout.ts'
+import type { RolloutSpec } from '../../contract/rollout.ts'
 import { RAMP_WEIGHTS } from '../judge/ladder.ts'
 import type { RolloutState } from './rollout-state.ts'
+import { planOf, type PlanStep } from './strategies/plan.ts'
 
 type AnyStepView =
   | { readonly kind: 'done' }
   | { readonly kind: 'set-weight'; readonly weightBp: number }
   | { readonly kind: 'mirror'; readonly percent: number }
   | { readonly kind: 'approval' }
+  | { readonly kind: 'record'; readonly durationMs: number }
+  | { readonly kind: 'watch'; readonly durationMs: number }
   | {
       readonly kind: 'pause'
       readonly durationMs: number | null
@@ -28,12 +31,14 @@ export type Place = Pick<RolloutState, 'step' | 'weightBp'>
 
 /** What the step at which a rollout stands asks for. */
 export function currentStep(state: Place, spec: RolloutSpec): AnyStepView {
-  const { steps } = spec.strategy.canary
+  const { steps } = planOf(spec)
   const step = steps[state.step]
   if (step === undefined) return { kind: 'done' }
   if ('setWeight' in step) return { kind: 'set-weight', weightBp: Math.round(step.setWeight * 100) }
   if ('mirror' in step) return { kind: 'mirror', percent: step.mirror.percent }
   if ('approval' in step) return { kind: 'approval' }
+  if ('record' in step) return { kind: 'record', durationMs: step.record.durationMs }
+  if ('watch' in step) return { kind: 'watch', durationMs: spec.analysis.watch }
   if ('pause' in step) {
     return {
       kind: 'pause',
@@ -52,7 +57,7 @@ function rampWeight(presentPercent: number, toPercent: number): number {
   return RAMP_WEIGHTS.find(weight => weight > presentPercent && weight < toPercent) ?? toPercent
 }
 
-function nextWeight(steps: readonly Step[], presentPercent: number): number {
+function nextWeight(steps: readonly PlanStep[], presentPercent: number): number {
   for (const step of steps) {
     if ('setWeight' in step) return step.setWeight
     if ('ramp' in step) return rampWeight(presentPercent, step.ramp.to)

@@ -1,6 +1,7 @@
 import { WeirError } from '../../contract/errors.ts'
 import type { RolloutSpec } from '../../contract/rollout.ts'
 import { isJudged, isOver, type RolloutState } from './rollout-state.ts'
+import { planOf } from './strategies/plan.ts'
 import { promote, withdraw } from './transitions.ts'
 
 export const VERBS = ['pause', 'resume', 'promote', 'skip-step', 'abort', 'approve', 'reject'] as const
@@ -35,7 +36,7 @@ export function applyVerb(verb: Verb, state: RolloutState, context: VerbContext)
       return resumed(state, state.step + 1, context)
     case 'skip-step':
       requireJudged(verb, state)
-      if (state.step >= spec.strategy.canary.steps.length)
+      if (state.step >= planOf(spec).steps.length)
         throw new WeirError('conflict', 'there is no step left to skip')
       return resumed(state, state.step + 1, context)
     case 'promote':

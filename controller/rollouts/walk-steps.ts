@@ -1,4 +1,5 @@
 import type { RolloutSpec } from '../../contract/rollout.ts'
+import { MIN_RECORDED_REQUESTS } from '../judge/recorded.ts'
 import type { Observation } from './rollout-machine.ts'
 import type { RolloutState } from './rollout-state.ts'
 import { currentStep, type StepView } from './steps.ts'
@@ -20,6 +21,10 @@ export function walkSteps(state: RolloutState, seen: Observation, spec: RolloutS
       return waitInPause(state, view, seen, spec)
     case 'ramp':
       return widen(state, view, seen, spec)
+    case 'record':
+      return record(state, view, seen, spec)
+    case 'watch':
+      return watch(state, seen, spec)
     case 'approval':
       return pausedFor(state, 'approval', 'waiting for an approval')
   }
@@ -88,6 +93,28 @@ function widen(
     return { ...state, message }
   if (view.atEnd) return walkSteps(enterStep(state, state.step + 1, seen.now), seen, spec)
   return widened(state, view)
+}
+
+/** What stable does before the switch is all that there will be to compare with after it. */
+function record(
+  state: RolloutState,
+  view: StepView<'record'>,
+  seen: Observation,
+  spec: RolloutSpec,
+): RolloutState {
+  const requests = (seen.decision ?? state.lastDecision)?.exposure.stable ?? 0
+  const leftMs = Math.max(0, (state.stepSince ?? seen.now) + view.durationMs - seen.now)
+  if (leftMs === 0 && requests >= MIN_RECORDED_REQUESTS)
+    return walkSteps(enterStep(state, state.step + 1, seen.now), seen, spec)
+  const soFar = `${requests} requests so far, ${MIN_RECORDED_REQUESTS} needed`
+  return { ...state, message: `recording stable: ${Math.ceil(leftMs / 1000)} s left; ${soFar}` }
+}
+
+/** The judge of a version that has all traffic says when it was watched for long enough. */
+function watch(state: RolloutState, seen: Observation, spec: RolloutSpec): RolloutState {
+  if (seen.decision?.action === 'advance')
+    return walkSteps(enterStep(state, state.step + 1, seen.now), seen, spec)
+  return { ...state, message: (seen.decision ?? state.lastDecision)?.reason ?? 'watching' }
 }
 
 function widened(state: RolloutState, { nextWeightPercent }: StepView<'ramp'>): RolloutState {

@@ -1,0 +1,41 @@
+import { z } from 'zod'
+import { durationMs, percent, percentagePoints } from './units.ts'
+
+// How a version is brought to its users: exactly one of the strategies, with its settings.
+
+const setWeight = z.strictObject({ setWeight: percent })
+const pause = z.strictObject({ pause: z.strictObject({ duration: durationMs.optional() }) })
+const ramp = z.strictObject({
+  ramp: z.strictObject({ riskBudget: percentagePoints.optional(), to: percent.default(95) }),
+})
+const mirror = z.strictObject({ mirror: z.strictObject({ percent }) })
+const approval = z.strictObject({ approval: z.strictObject({}) })
+
+const step = z.union([setWeight, pause, ramp, mirror, approval])
+export type Step = z.infer<typeof step>
+
+/** A part of the traffic first, and more as time and evidence allow. */
+const canary = z.strictObject({ steps: z.array(step).min(1).max(50) })
+
+/** One atomic switch to a version that is complete and verified beside the old one, which is kept to switch back to. */
+const blueGreen = z.strictObject({
+  /** Stable is recorded this long before the switch, to have something to compare with after it. */
+  record: durationMs.default(60_000),
+  /** A person approves the switch. */
+  approval: z.boolean().default(false),
+})
+
+const strategies = { canary: canary.optional(), blueGreen: blueGreen.optional() }
+
+export const strategy = z
+  .strictObject(strategies)
+  .refine(
+    given => Object.values(given).filter(value => value !== undefined).length === 1,
+    `must be exactly one of ${Object.keys(strategies).join(', ')}`,
+  )
+export type Strategy = z.infer<typeof strategy>
+export type StrategyName = keyof Strategy
+
+export const DEFAULT_STRATEGY: Strategy = {
+  canary: { steps: [{ setWeight: 10 }, { ramp: { riskBudget: 0.01, to: 95 } }] },
+}

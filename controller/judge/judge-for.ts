@@ -1,0 +1,18 @@
+import type { Decision, History } from '../../contract/history.ts'
+import type { RolloutSpec } from '../../contract/rollout.ts'
+import { createJudge, judgeOptions, type Judge } from './judge.ts'
+import type { JudgeTiming } from './options.ts'
+import { createWatch } from './watch.ts'
+
+/** The judge that a rollout's strategy needs. */
+export function createJudgeFor(spec: RolloutSpec, timing: JudgeTiming = {}): Judge {
+  const options = judgeOptions(spec, timing)
+  const alone = spec.strategy.blueGreen !== undefined
+  return alone ? createWatch(options, { windowSeconds: spec.analysis.watch / 1000 }) : createJudge(options)
+}
+
+/** The decisions of a rollout's recorded history. */
+export function replayRollout(history: History, spec: RolloutSpec): Decision[] {
+  const judge = createJudgeFor(spec, history)
+  return history.looks.map(look => judge.step(look))
+}

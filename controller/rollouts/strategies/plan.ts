@@ -1,0 +1,24 @@
+import type { RolloutSpec } from '../../../contract/rollout.ts'
+import type { Step, StrategyName } from '../../../contract/strategy.ts'
+import { blueGreenSteps } from './blue-green.ts'
+
+/** What strategies do beyond the steps that people write. */
+export type PlanStep =
+  | Step
+  /** Stable is recorded at least this long, and as many requests as a comparison needs. */
+  | { readonly record: { readonly durationMs: number } }
+  /** The candidate has all traffic; it is watched for `analysis.watch`, by itself. */
+  | { readonly watch: object }
+
+export interface Plan {
+  readonly strategy: StrategyName
+  readonly steps: readonly PlanStep[]
+}
+
+/** What a strategy compiles to: steps for the one walker. */
+export function planOf({ strategy }: Pick<RolloutSpec, 'strategy'>): Plan {
+  const { canary, blueGreen } = strategy
+  if (canary) return { strategy: 'canary', steps: canary.steps }
+  if (blueGreen) return { strategy: 'blueGreen', steps: blueGreenSteps(blueGreen) }
+  throw new Error('a rollout without a strategy') // the schema lets none through
+}
