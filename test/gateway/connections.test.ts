@@ -88,7 +88,7 @@ test('an upload that the endpoint stops reading ends with the time limit of the 
     client.write(Buffer.alloc(29_000_000)) // and never the rest: the client waits for the server to go on reading
   })
   t.match(answer, { status: 504 })
-  t.ok(performance.now() - startedAt < 5000)
+  t.ok(performance.now() - startedAt < 20_000)
   t.equal(await worker.total('weir_requests_total', { outcome: 'failure', reason: 'timeout' }), 1)
 })
 
@@ -97,10 +97,10 @@ test('an endpoint that reads slowly is not taken for one that stopped', async t 
   const { url } = await rawUpstream(t, (socket, text) => {
     read += text.length
     socket.pause()
-    setTimeout(() => socket.resume(), 5) // all together takes longer than one attempt may
+    setTimeout(() => socket.resume(), 12) // all together takes longer than one attempt may
     if (text.endsWith('end')) socket.write(OK)
   })
-  const worker = await startWorker(t, [stableOnly(url, { replayMaxBytes: '256KiB', timeoutMs: 1500 })])
+  const worker = await startWorker(t, [stableOnly(url, { replayMaxBytes: '256KiB', timeoutMs: 3000 })])
   const body = Buffer.alloc(24_000_000, 'x')
   body.write('end', body.length - 3)
   t.match(await worker.send({ method: 'POST', body }), { status: 200, text: 'ok' })

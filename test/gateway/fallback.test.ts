@@ -33,7 +33,10 @@ const FAILING: Record<string, { reason: string; handler: RequestListener }> = {
 for (const [name, { reason, handler }] of Object.entries(FAILING)) {
   test(`a candidate that ${name} is answered for by stable, and it counts against the candidate`, async t => {
     const candidate = await upstream(t, handler)
-    const worker = await startWorker(t, [twoVariants(await namedUpstream(t, 'stable'), candidate.url)])
+    const timing = reason === 'timeout' ? { timeoutMs: 1500 } : {}
+    const worker = await startWorker(t, [
+      twoVariants(await namedUpstream(t, 'stable'), candidate.url, timing),
+    ])
     const answer = await worker.send(POST)
     t.match(answer, {
       status: 200,

@@ -91,13 +91,15 @@ for (const [name, { act, reason, status, text }] of Object.entries(FAULTS)) {
       if (broken) act(socket)
       else socket.write(OK)
     })
-    const worker = await startWorker(t, [stableOnly(url, { timeoutMs: 300 })])
+    const timing = reason === 'timeout' ? { timeoutMs: 300 } : {}
+    const worker = await startWorker(t, [stableOnly(url, timing)])
     t.match(await worker.send(POST), { status, text })
     const failures = await worker.samples('weir_requests_total')
     t.match(failures, [{ labels: { variant: 'stable', outcome: 'failure', reason }, value: 1 }])
     t.equal(failures.length, 1)
     t.equal(asked, 1)
     broken = false
+    await worker.set(stableOnly(url))
     t.match(await worker.send(POST), { status: 200, text: 'ok' }, 'what comes next is not harmed')
   })
 }
