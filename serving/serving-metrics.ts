@@ -1,5 +1,6 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { Drift } from './drift.ts'
+import { watchEventLoop } from './event-loop-delay.ts'
 import type { Observation, StageTimes } from './inference-messages.ts'
 
 export type Outcome = 'success' | 'client_error' | 'failure' | 'shed' | 'dropped'
@@ -143,6 +144,7 @@ function addGauges({ registers, queueDepth, model }: GaugeOptions): void {
   gauge('weir_serving_drift_samples', 'Images that weir_serving_psi compares.', () =>
     model()?.drift?.samples(),
   )
+  addEventLoopGauges(registers)
   const psi = new Gauge({
     name: 'weir_serving_psi',
     help: 'Population stability index against the profile of the manifest.',
@@ -151,5 +153,33 @@ function addGauges({ registers, queueDepth, model }: GaugeOptions): void {
     collect() {
       for (const [feature, value] of model()?.drift?.psi() ?? []) psi.set({ feature }, value)
     },
+  })
+}
+
+/** Two gauges of one reading, since a reading begins a new window; the first that is collected takes it. */
+function addEventLoopGauges(registers: Registry[]): void {
+  const read = watchEventLoop()
+  const labelNames = ['quantile']
+  const delay = new Gauge({
+    name: 'weir_serving_event_loop_delay_seconds',
+    help: 'By how much the HTTP thread came late since the last scrape (quantile 1: at most).',
+    labelNames,
+    registers,
+    collect() {
+      const reading = read()
+      for (const [gauge, { p99, max }] of [
+        [delay, reading.delay],
+        [busy, reading.busy],
+      ] as const) {
+        gauge.set({ quantile: '0.99' }, p99)
+        gauge.set({ quantile: '1' }, max)
+      }
+    },
+  })
+  const busy = new Gauge({
+    name: 'weir_serving_event_loop_busy_seconds',
+    help: 'Processor time of the HTTP thread between two looks at its timers since the last scrape (quantile 1: at most).',
+    labelNames,
+    registers,
   })
 }

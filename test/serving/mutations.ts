@@ -101,8 +101,11 @@ export function exchange(url: string, { bytes, headToo }: MutatedRequest): Promi
   const { hostname, port } = new URL(url)
   return new Promise((resolve, reject) => {
     const chunks: Buffer[] = []
-    const socket = connect({ host: hostname, port: Number(port) }, () => socket.write(bytes))
-    const giveUp = headToo ? setTimeout(() => socket.end(), GIVE_UP_AFTER_MS) : undefined
+    let giveUp: NodeJS.Timeout | undefined
+    const socket = connect({ host: hostname, port: Number(port) }, () => {
+      socket.write(bytes)
+      if (headToo) giveUp = setTimeout(() => socket.end(), GIVE_UP_AFTER_MS)
+    })
     socket.on('data', chunk => chunks.push(chunk))
     socket.on('close', () => {
       clearTimeout(giveUp)
