@@ -1,112 +1,113 @@
-import { readFile } from 'node:fs/promises'
-import { availableParallelism } from 'node:os'
+import { availableParallelism, loadavg } from 'node:os'
 import { parseArgs } from 'node:util'
-import autocannon from 'autocannon'
 import { readModel } from '../serving/model.ts'
+import { ourContenders, pythonContenders, type Contender, type Precision } from './serving/contenders.ts'
+import { createFigures } from './serving/figures.ts'
 import { measureLimit } from './serving/limit.ts'
-import { findPhotos } from './serving/photos.ts'
-import { startServer, type ServerProcess } from './serving/server-process.ts'
+import { runAutocannon } from './serving/load.ts'
+import { FULL_LOAD_CONNECTIONS, loadAndCount, measureContender, readEventLoop } from './serving/measure.ts'
+import { formOf, readPhotos } from './serving/photos.ts'
+import { readProcessTree } from './serving/process-tree.ts'
+import { findPythonEnvironment } from './serving/python-environment.ts'
+import { printFigures, printVerdicts } from './serving/report.ts'
+import { startServer } from './serving/server-process.ts'
+import { judge, JUDGED_CONNECTIONS, keyOf, LIMIT } from './serving/targets.ts'
 
-// npm run bench -- serving [--model DIR] [--photos DIR] [--seconds N] [--load 100x10]: throughput and latency of the model
-// server beside the limit of the same threads without HTTP. --load CONNECTIONSxSECONDS runs that load alone. The load
-// generator shares the cores with the server, so CPU per prediction says more than the rate.
+// npm run bench -- serving [--short] [--seconds N] [--rounds N] [--load 100x10] …: the model server beside the limit of the
+// same threads without HTTP, Flask with PyTorch, FastAPI with onnxruntime and LitServe, on the same photos, cores and models.
+// Every contender is started anew in every round, the order turned round, and medians are compared. The load generator shares
+// the cores with the servers, so processor time per prediction says more than the rate. --short: one round, 8 connections, and
+// the peers only where their packages are installed. --load CONNECTIONSxSECONDS: that load alone, from autocannon.
 
 const { values } = parseArgs({
   options: {
     model: { type: 'string', default: 'models/food11/1' },
+    'int8-model': { type: 'string', default: 'models/food11/2' },
     photos: { type: 'string', default: 'models/food11/samples' },
-    seconds: { type: 'string', default: '8' },
+    /** The photos' long side; 0 leaves them as they are. */
+    pixels: { type: 'string', default: '512' },
+    seconds: { type: 'string' },
+    rounds: { type: 'string' },
     workers: { type: 'string', default: String(Math.min(4, availableParallelism())) },
+    short: { type: 'boolean', default: false },
     load: { type: 'string' },
   },
 })
-const seconds = Number(values.seconds)
+/** The rate at which latencies are compared, of the limit's: what the slowest of the peers still reaches. */
+const PACE = 0.35
+
 const workers = Number(values.workers)
+const models = { fp32: values.model, int8: values['int8-model'] }
+const photos = await readPhotos(values.photos, Number(values.pixels))
+const forms = photos.map(formOf)
 
-interface Measured {
-  readonly connections: number
-  readonly perSecond: number
-  readonly p50Ms: number
-  readonly p99Ms: number
-  readonly cpuMs: number
-  readonly other: number
-  /** The longest that the HTTP thread was held up, and how long at the 99th percentile. */
-  readonly heldUpMs: { readonly p99: number; readonly max: number }
-}
-
-const photos = await Promise.all((await findPhotos(values.photos)).map(path => readFile(path)))
-const server = await startServer(values.model, workers)
-console.log(
-  `${values.model}, ${workers} workers, ${photos.length} photos; ready in ${server.readyMs.toFixed(0)} ms`,
-)
-if (values.load === undefined) await compareWithLimit()
+if (values.load === undefined) await compare()
 else await loadAlone(values.load)
 
-async function compareWithLimit(): Promise<void> {
-  printHead()
-  for (const connections of [1, 8, 64]) print(await measure(server, connections, seconds))
-  await end()
-  const model = await readModel(values.model)
-  const limit = await measureLimit({ model, photos, durationMs: seconds * 1000 }, workers)
+async function compare(): Promise<void> {
+  const seconds = Number(values.seconds ?? (values.short ? 2 : 5))
+  const rounds = Number(values.rounds ?? (values.short ? 1 : 3))
+  const connections = values.short ? [JUDGED_CONNECTIONS] : [1, JUDGED_CONNECTIONS, FULL_LOAD_CONNECTIONS]
+  const contenders = [...ourContenders({ models, workers }), ...(await findPeers())]
+  const bytes = photos.reduce((sum, photo) => sum + photo.byteLength, 0) / photos.length
   console.log(
-    `without HTTP, same threads: ${limit.perSecond.toFixed(0)} a second, ${limit.cpuMs.toFixed(1)} ms CPU each`,
+    `${photos.length} photos of ${(bytes / 1000).toFixed(0)} kB on average, ${availableParallelism()} cores, ` +
+      `${rounds} rounds of ${seconds} s; load average before: ${loadavg()[0]?.toFixed(1)}`,
   )
-}
+  for (const { name, precision, setting } of contenders) console.log(`${keyOf(name, precision)}: ${setting}`)
+  const figures = createFigures()
+  for (let round = 0; round < rounds; round++) {
+    const paces = { fp32: await addLimit('fp32'), int8: await addLimit('int8') }
+    for (const contender of round % 2 ? contenders.toReversed() : contenders) {
+      const pacedPerSecond = values.short ? undefined : paces[contender.precision]
+      const metrics = await measureContender(contender, { forms, connections, seconds, pacedPerSecond })
+      figures.add(keyOf(contender.name, contender.precision), metrics)
+    }
+  }
+  printFigures(figures, contenders, connections)
+  printVerdicts(judge(figures))
 
-async function loadAlone(load: string): Promise<void> {
-  const [connections, duration] = load.split('x').map(Number)
-  if (!connections || !duration) throw new Error('--load takes CONNECTIONSxSECONDS, such as 100x10')
-  printHead()
-  print(await measure(server, connections, duration))
-  await end()
-}
-
-async function measure(target: ServerProcess, connections: number, duration: number): Promise<Measured> {
-  const before = await target.stats()
-  const result = await autocannon({
-    url: `${target.url}/predict`,
-    connections,
-    duration,
-    requests: photos.map(photo => ({
-      method: 'POST',
-      headers: { 'content-type': 'image/jpeg' },
-      body: photo,
-    })),
-  })
-  const after = await target.stats()
-  const cpuSeconds = after.cpuSeconds - before.cpuSeconds
-  return {
-    connections,
-    perSecond: result['2xx'] / result.duration,
-    p50Ms: result.latency.p50,
-    p99Ms: result.latency.p99,
-    cpuMs: (1000 * cpuSeconds) / result['2xx'],
-    other: result.non2xx + result.errors,
-    heldUpMs: { p99: after.eventLoopP99Ms, max: after.eventLoopMaxMs },
+  /** Returns the rate at which latencies are compared. */
+  async function addLimit(precision: Precision): Promise<number> {
+    const job = { model: await readModel(models[precision]), photos, durationMs: seconds * 1000 }
+    const { perSecond, cpuMs } = await measureLimit(job, workers)
+    const at = `at ${JUDGED_CONNECTIONS}`
+    figures.add(keyOf(LIMIT, precision), { [`rate ${at}`]: perSecond, [`cpu ${at}`]: cpuMs })
+    return Math.max(1, Math.round(PACE * perSecond))
   }
 }
 
-function printHead(): void {
-  console.log(
-    'connections   a second   p50 ms   p99 ms   CPU ms each   other than 200   event loop held up ms, p99 and most',
+async function findPeers(): Promise<Contender[]> {
+  const python = await findPythonEnvironment({ install: !values.short })
+  if (python.kind === 'ready') return pythonContenders(python.bin, { models, workers })
+  console.log(`skipped: Flask, FastAPI and LitServe; ${python.reason}`)
+  return []
+}
+
+/** Exit code 1 where anything but 200 was answered. */
+async function loadAlone(load: string): Promise<void> {
+  const [connections, seconds] = load.split('x').map(Number)
+  if (!connections || !seconds) throw new Error('--load takes CONNECTIONSxSECONDS, such as 100x10')
+  const [ours] = ourContenders({ models, workers })
+  if (!ours) throw new Error('there is no server of ours')
+  const server = await startServer(ours.command)
+  await readEventLoop(server.url)
+  const { result, cpuMs } = await loadAndCount(
+    server,
+    { url: `${server.url}/predict`, forms, connections, seconds },
+    runAutocannon,
   )
-}
-
-function print({ connections, perSecond, p50Ms, p99Ms, cpuMs, other, heldUpMs }: Measured): void {
-  const cells = [
-    String(connections).padStart(11),
-    perSecond.toFixed(0).padStart(10),
-    p50Ms.toFixed(0).padStart(8),
-    p99Ms.toFixed(0).padStart(8),
-    cpuMs.toFixed(1).padStart(13),
-    String(other).padStart(16),
-    `${heldUpMs.p99.toFixed(1)}, ${heldUpMs.max.toFixed(1)}`.padStart(16),
-  ]
-  console.log(cells.join(' '))
-}
-
-async function end(): Promise<void> {
-  const { residentMiB } = await server.stats()
+  const { p99, max } = await readEventLoop(server.url)
+  const { residentMiB } = readProcessTree(server.pid)
   const code = await server.stop()
-  console.log(`resident ${residentMiB.toFixed(0)} MiB; stopped with exit code ${code}`)
+  const { answered, p50Ms, p99Ms, other } = result
+  console.log(
+    `${connections} connections, ${seconds} s: ${answered} answered, ${(answered / result.seconds).toFixed(1)} a second, ` +
+      `p50 ${p50Ms} ms, p99 ${p99Ms} ms, ${cpuMs.toFixed(1)} ms CPU each, ${other} other than 200`,
+  )
+  console.log(
+    `ready in ${server.readyMs.toFixed(0)} ms; HTTP thread held up ${p99.toFixed(1)} ms at p99, ${max.toFixed(1)} at most; ` +
+      `${residentMiB.toFixed(0)} MiB resident; exit code ${code}`,
+  )
+  if (other > 0 || answered === 0 || code !== 0) process.exitCode = 1
 }
