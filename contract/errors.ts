@@ -13,6 +13,7 @@ const STATUS = {
   image_too_large: 413,
   body_too_large: 413,
   headers_too_large: 431,
+  expectation_failed: 417,
   unsupported_media_type: 415,
   method_not_allowed: 405,
   not_acceptable: 406,

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import Fastify, {
   LogController,
@@ -75,6 +76,7 @@ export function createHttpServer(options: HttpServerOptions): FastifyInstance {
       }),
     ),
   )
+  app.server.on('checkExpectation', refuseExpectation)
   let closing = false
   app.addHook('preClose', async () => {
     closing = true
@@ -130,6 +132,17 @@ function answerUnparsable(error: NodeJS.ErrnoException, socket: Socket): void {
   socket.end(
     `HTTP/1.1 ${status}\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
   )
+}
+
+/** RFC 9110 10.1.1: the one expectation there is, 100-continue, is met by Node before this. */
+function refuseExpectation({ headers }: IncomingMessage, response: ServerResponse): void {
+  const message = `cannot meet the expectation "${String(headers.expect).slice(0, 100)}"`
+  const body = JSON.stringify(errorBody('expectation_failed', message))
+  const head = {
+    'content-type': 'application/json; charset=utf-8',
+    'content-length': Buffer.byteLength(body),
+  }
+  response.writeHead(417, { ...head, connection: 'close' }).end(body) // a body may follow that nobody wants
 }
 
 const UNPARSABLE: Readonly<Record<string, readonly [string, string]>> = {

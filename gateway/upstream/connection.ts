@@ -1,4 +1,4 @@
-import { connect as connectPlain, type Socket } from 'node:net'
+import { connect as connectPlain, isIP, type Socket } from 'node:net'
 import { connect as connectSecure } from 'node:tls'
 import type { FailureReason } from '../../contract/policy.ts'
 import type { RawHead } from './answer-head.ts'
@@ -189,6 +189,11 @@ function openSocket(origin: URL, onConnected: () => void): Socket {
     keepAliveInitialDelay: PROBE_AFTER_MS,
   }
   return isSecure
-    ? connectSecure({ ...options, servername: host, ALPNProtocols: ['http/1.1'] }, onConnected)
+    ? connectSecure({ ...options, ...serverName(host), ALPNProtocols: ['http/1.1'] }, onConnected)
     : connectPlain(options, onConnected)
+}
+
+/** An address is no server name (RFC 6066 3). */
+function serverName(host: string): { servername?: string } {
+  return isIP(host) === 0 ? { servername: host } : {}
 }

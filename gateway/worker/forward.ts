@@ -4,7 +4,7 @@ import { WeirError, type ErrorCode } from '../../contract/errors.ts'
 import type { PredictionIds } from '../prediction-id.ts'
 import type { AccessLog } from './access-log.ts'
 import { EMPTY_BODY, hasBody, KeptBody, type KeptMemory, type RequestBody } from './body.ts'
-import { choose, type Choice } from './choose.ts'
+import { choose, type Choice, type Refusal } from './choose.ts'
 import { clientFacts, type ClientFacts } from './client-address.ts'
 import { Exchange } from './exchange.ts'
 import { ambiguity, upstreamHeaders } from './headers.ts'
@@ -63,7 +63,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
     const choice = chooseVariant(route, request, client)
     if (typeof choice === 'string') {
       route.countResponse(choice === 'route_closed' ? 503 : 404)
-      return refuse(incoming, choice, REFUSALS[choice])
+      return refuse(incoming, choice, whyRefused(choice, route, request))
     }
     if (Number(request.headers['content-length'] ?? 0) > route.policy.maxBodyBytes) {
       route.countResponse(413)
@@ -89,7 +89,8 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
     const { request, response, requestId } = incoming
     const { route, choice, client, path, trace } = matched
     const chosen = route.variants.get(choice.variant)
-    if (chosen === undefined) return refuse(incoming, 'variant_not_found', REFUSALS.variant_not_found)
+    if (chosen === undefined)
+      return refuse(incoming, 'variant_not_found', whyRefused('variant_not_found', route, request))
     if (choice.kind === 'split') chosen.counts.assigned()
     trace?.routed(route, choice, client.clientAddress)
     inFlight++
@@ -160,10 +161,11 @@ interface Matched {
   readonly trace: RequestTrace | undefined
 }
 
-const REFUSALS = {
-  variant_not_found: 'the route has no such variant',
-  route_closed: 'the route is closed: its weights sum to 0',
-} as const
+function whyRefused(refusal: Refusal, { name, variants }: Route, { headers }: IncomingMessage): string {
+  if (refusal === 'route_closed') return `route ${name} is closed: its weights sum to 0`
+  const wanted = String(headers['x-weir-variant']).slice(0, 100)
+  return `route ${name} has no variant "${wanted}"; it has ${[...variants.keys()].join(', ')}`
+}
 
 function refuse({ request, response, requestId }: Incoming, code: ErrorCode, message: string): void {
   const error = new WeirError(code, message)

@@ -3,6 +3,7 @@ import { WeirError } from '../../contract/errors.ts'
 import { createHttpServer } from '../../lib/http-server.ts'
 import type { Log } from '../../lib/log.ts'
 import type { Readiness } from '../messages.ts'
+import { shareOf } from './limits.ts'
 import { addFeedback, type FeedbackOptions } from './feedback.ts'
 import type { Forwarder } from './forward.ts'
 
@@ -13,16 +14,18 @@ export interface ListenerOptions {
   readonly readiness: () => Readiness
   /** 0: the main listener; otherwise the port that routes name. */
   readonly port: number
+  readonly workers: number
 }
 
 /** For a whole upload; slower ones are cut off. */
 const REQUEST_TIMEOUT_MS = 30_000
 const HEADERS_TIMEOUT_MS = 10_000
+/** Of the whole gateway, for each of its listeners. */
 const MAX_CONNECTIONS = 10_000
 
 /** A public listener: what the gateway owns itself, and everything else on its way to a variant. */
 export function createListener(options: ListenerOptions): FastifyInstance {
-  const { log, forwarder, feedback, readiness, port } = options
+  const { log, forwarder, feedback, readiness, port, workers } = options
   const app = createHttpServer({
     log,
     bodyLimitBytes: 1024 * 1024, // for /feedback; what is forwarded has its route's own limit
@@ -32,7 +35,7 @@ export function createListener(options: ListenerOptions): FastifyInstance {
     serveWhileClosing: true,
     requestLog: false,
   })
-  app.server.maxConnections = MAX_CONNECTIONS
+  app.server.maxConnections = shareOf(MAX_CONNECTIONS, workers)
   app.get('/livez', async () => ({ status: 'ok' }))
   app.get('/readyz', async (_, reply) => {
     const { ready, reasons } = readiness()

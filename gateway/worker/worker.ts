@@ -97,7 +97,8 @@ export async function createWorker({
   }
 
   async function listen(port: number, actualPort: number): Promise<void> {
-    const app = createListener({ log, forwarder, feedback, readiness: () => readiness, port })
+    const { workers } = settings
+    const app = createListener({ log, forwarder, feedback, readiness: () => readiness, port, workers })
     listeners.set(port, app)
     await app.listen({ host: settings.host, port: actualPort })
   }

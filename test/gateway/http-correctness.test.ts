@@ -40,6 +40,7 @@ const AMBIGUOUS: Record<string, string> = {
     'POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nabc\r\n0\r\n\r\n',
   'a bare LF after a chunk size':
     'POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\na\r\n0\r\n\r\n',
+  'an expectation nobody knows': 'POST /x HTTP/1.1\r\nHost: a\r\nExpect: bogus\r\nContent-Length: 1\r\n\r\na',
   'a target that is no path': 'GET x HTTP/1.1\r\nHost: a\r\n\r\n',
   'a header flood': `GET /x HTTP/1.1\r\nHost: a\r\n${'x-a: b\r\n'.repeat(20_000)}\r\n`,
   'no HTTP': '\x16\x03\x01\x02\x00\x01\r\n\r\n',

@@ -99,7 +99,7 @@ test('what no route takes is 404, a closed route 503, an unknown variant 404', a
   t.match(await worker.send({ path: '/food' }), { status: 503, text: /"route_closed"/ })
   t.match(await worker.send({ path: '/food', headers: { 'x-weir-variant': 'nope' } }), {
     status: 404,
-    text: /"variant_not_found"/,
+    text: /"variant_not_found".*food11 has no variant \\"nope\\"; it has stable, candidate/,
   })
   t.match(await worker.send({ path: '/food', headers: { 'x-weir-variant': 'candidate' } }), { status: 200 })
 })
