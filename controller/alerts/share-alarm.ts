@@ -22,9 +22,8 @@ interface ShareAlarmOptions {
   readonly firing: boolean
 }
 
-/** A service that is always exactly at its limit is alerted on once in this many looks, on average, or more rarely. */
-const LOOKS_BETWEEN_FALSE_ALARMS = 1e6
-const RESOLVE_LEVEL = 1e-3
+/** Where a service is always exactly at its limit it takes this many looks on average, or more, until one is mistaken. */
+const LOOKS_UNTIL_MISTAKEN = { raise: 1e6, resolve: 1e4 }
 
 /**
  * Watches a share without an end. Evidence that the limit is exceeded starts anew whenever the past speaks against it, so that
@@ -35,14 +34,14 @@ const RESOLVE_LEVEL = 1e-3
 export function createShareAlarm({ limit, minSamples, firing: initially }: ShareAlarmOptions): ShareAlarm {
   let firing = initially
   const exceeded = createRestarting(() => createAbsolute(limit))
-  const kept = createRestarting(() => createAgreement({ limit, level: RESOLVE_LEVEL }))
+  const kept = createRestarting(() => createAgreement({ limit, level: 1 / LOOKS_UNTIL_MISTAKEN.resolve }))
 
   return {
     step(share) {
       if (share.requests === 0) return null
       const process = firing ? kept : exceeded
       const { log, evidence } = process.step(share)
-      const threshold = firing ? 1 / RESOLVE_LEVEL : LOOKS_BETWEEN_FALSE_ALARMS
+      const threshold = LOOKS_UNTIL_MISTAKEN[firing ? 'resolve' : 'raise']
       if (log < Math.log(threshold) || evidence.requests < minSamples) return null
       firing = !firing
       process.begin()
