@@ -27,6 +27,17 @@ const measured = z.strictObject({
 })
 export type Measured = z.infer<typeof measured>
 
+/** A cumulative counter beside the judge's own, which a strategy decides on: compared pairs, feedback, outcomes. */
+const counted = z.strictObject({
+  id: z.string(),
+  variant: z.string(),
+  /** The metric, and its labels beyond route and variant. */
+  name: z.string(),
+  labels: z.record(z.string(), z.string()),
+  value: counter,
+})
+export type Counted = z.infer<typeof counted>
+
 export const look = z.strictObject({
   /** Seconds, from any origin; only differences and whole minutes count. */
   t: z.number(),
@@ -35,6 +46,8 @@ export const look = z.strictObject({
   series: z.array(series),
   /** Users are pinned by a key, so that the shares of requests need not be those of the weights. */
   sticky: z.boolean().optional(),
+  /** What the strategy decides on beside them. */
+  counters: z.array(counted).optional(),
   /** What `analysis.metrics` were, where a rollout has any. */
   metrics: z.array(measured).optional(),
 })
@@ -50,6 +63,9 @@ export type Series = z.infer<typeof series>
 export type Look = z.infer<typeof look>
 export type History = z.infer<typeof history>
 
+/** What harm a candidate does to those whom it answers. */
+export type HarmCause = 'failure' | 'client_error' | 'latency' | 'absolute'
+
 /** One decision of the judge, the line that `weir judge` prints. */
 export interface Decision {
   readonly t: number
@@ -58,7 +74,7 @@ export interface Decision {
   readonly e: number
   /** 1/alpha: the candidate is withdrawn at the first e at or above it. */
   readonly threshold: number
-  readonly cause: 'failure' | 'client_error' | 'latency' | 'absolute' | null
+  readonly cause: HarmCause | 'disagreement' | null
   /** Largest upper bound on the gating metrics' excess (candidate minus stable), a fraction; 1 is unknown. */
   readonly u: number
   /** Requests in usable blocks so far. */

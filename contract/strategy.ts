@@ -25,7 +25,26 @@ const blueGreen = z.strictObject({
   approval: z.boolean().default(false),
 })
 
-const strategies = { canary: canary.optional(), blueGreen: blueGreen.optional() }
+/** A fraction as people write shares of requests: 0.98. */
+const fraction = z.number().gt(0).lt(1)
+
+/** Live answers come from stable; copies of requests show whether the candidate would answer alike. */
+const shadow = z.strictObject({
+  /** Of stable's requests, copied to the candidate. */
+  percent: percent.refine(value => value > 0, 'must be above 0').default(100),
+  /** Pairs of answers that must agree. */
+  agreement: z.strictObject({ atLeast: fraction.default(0.98) }).prefault({}),
+  /** Copies that may fail. */
+  failures: z.strictObject({ atMost: fraction.default(0.01) }).prefault({}),
+  /** By how much copies may take longer than live answers, on average. */
+  latency: z.strictObject({ slowerByAtMostMs: z.number().positive() }).optional(),
+  /** The chance that a candidate at a limit is taken for one within it. */
+  level: z.number().gt(0).max(0.2).default(0.05),
+  /** A person approves the promotion. */
+  approval: z.boolean().default(false),
+})
+
+const strategies = { canary: canary.optional(), blueGreen: blueGreen.optional(), shadow: shadow.optional() }
 
 export const strategy = z
   .strictObject(strategies)

@@ -52,8 +52,8 @@ export function createControllerMetrics(latest: () => readonly StoredRollout[]) 
     },
     /** Counts a source's failures; no requests yet are none. */
     watch: (source: Evidence): Evidence => ({
-      async look(route) {
-        const result = await source.look(route)
+      async look(route, beside) {
+        const result = await source.look(route, beside)
         const failed = result.kind === 'look' ? result.warnings.length > 0 : result.failed
         if (failed) evidenceErrors.inc({ route })
         return result

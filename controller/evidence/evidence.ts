@@ -1,9 +1,10 @@
 import type { Look } from '../../contract/history.ts'
+import type { MetricName } from '../../contract/metrics.ts'
 
 /** Where counts come from: the gateways' own /metrics, or a Prometheus server. */
 export interface Evidence {
-  /** Counters of a route's variants now. Never rejects: a source that cannot be read is "no-data", and holds. */
-  look(route: string): Promise<EvidenceResult>
+  /** Counters of a route's variants now, those of `beside` too. Never rejects: a source that cannot be read is "no-data", and holds. */
+  look(route: string, beside?: readonly MetricName[]): Promise<EvidenceResult>
 }
 
 export type EvidenceResult =

@@ -1,4 +1,4 @@
-import type { Series } from '../../contract/history.ts'
+import type { Counted, Series } from '../../contract/history.ts'
 import type { MetricName } from '../../contract/metrics.ts'
 import type { Sample } from '../../lib/exposition.ts'
 
@@ -28,6 +28,22 @@ export function samplesToSeries(samples: readonly Sample[], { route, idOf }: Sam
     .filter(({ requests, assigned }) => requests.size + assigned.size > 0)
     .map(toSeries)
 }
+
+/** Counters beside the judge's own, of one route, as they were read. */
+export function samplesToCounters(
+  samples: readonly Sample[],
+  { route, idOf, names }: SamplesOptions & { readonly names: readonly string[] },
+): Counted[] {
+  return samples.flatMap(({ name, labels, value }) => {
+    const { variant } = labels
+    if (!names.includes(name) || variant === undefined || labels['route'] !== route) return []
+    const own = Object.entries(labels).filter(([label]) => !SHARED_LABELS.has(label))
+    return [{ id: idOf(labels), variant, name, labels: Object.fromEntries(own), value: orNull(value) }]
+  })
+}
+
+/** What says whose a sample is; Prometheus adds where it was scraped. */
+const SHARED_LABELS: ReadonlySet<string> = new Set(['route', 'variant', 'instance', 'job'])
 
 export const REQUESTS = 'weir_requests_total' satisfies MetricName
 export const ASSIGNED = 'weir_assigned_total' satisfies MetricName

@@ -13,7 +13,8 @@ export interface AgreementOptions {
 }
 
 export interface Agreement {
-  step(disagreements: number, pairs: number): void
+  /** `noiseFloor`: as it is known before these pairs, where it was not given at the start. */
+  step(disagreements: number, pairs: number, noiseFloor?: number): void
   logValue(): number
   /** Disagreement beyond the noise floor is below the limit. */
   isCertified(): boolean
@@ -21,12 +22,12 @@ export interface Agreement {
 
 /** Certifies that mirrored answers agree with live ones, from compared pairs, decidable at any look. */
 export function createAgreement({ limit, level, noiseFloor = 0 }: AgreementOptions): Agreement {
-  const arms = PARTS.map(part => ({ rate: noiseFloor + limit * part, log: 0 }))
+  const arms = PARTS.map(part => ({ rate: limit * part, log: 0 }))
   const logValue = () => logMean(arms.map(({ log }) => log))
   let certified = false
   return {
-    step(disagreements, pairs) {
-      for (const arm of arms) arm.log += logOneSample(disagreements, pairs, noiseFloor + limit, arm.rate)
+    step(disagreements, pairs, floor = noiseFloor) {
+      for (const arm of arms) arm.log += logOneSample(disagreements, pairs, floor + limit, floor + arm.rate)
       certified ||= logValue() >= Math.log(1 / level)
     },
     logValue,

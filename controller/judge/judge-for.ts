@@ -1,14 +1,24 @@
 import type { Decision, History } from '../../contract/history.ts'
+import type { MetricName } from '../../contract/metrics.ts'
 import type { RolloutSpec } from '../../contract/rollout.ts'
 import { createJudge, judgeOptions, type Judge } from './judge.ts'
 import type { JudgeTiming } from './options.ts'
+import { createShadow, PAIR_COUNTERS } from './shadow.ts'
 import { createWatch } from './watch.ts'
 
 /** The judge that a rollout's strategy needs. */
 export function createJudgeFor(spec: RolloutSpec, timing: JudgeTiming = {}): Judge {
   const options = judgeOptions(spec, timing)
-  const alone = spec.strategy.blueGreen !== undefined
-  return alone ? createWatch(options, { windowSeconds: spec.analysis.watch / 1000 }) : createJudge(options)
+  const { blueGreen, shadow } = spec.strategy
+  if (shadow) return createShadow(options, shadow)
+  return blueGreen
+    ? createWatch(options, { windowSeconds: spec.analysis.watch / 1000 })
+    : createJudge(options)
+}
+
+/** What a strategy decides on beside the judge's own counters. */
+export function countersFor({ strategy: { shadow } }: RolloutSpec): readonly MetricName[] {
+  return shadow ? PAIR_COUNTERS : []
 }
 
 /** The decisions of a rollout's recorded history. */

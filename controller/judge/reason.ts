@@ -53,6 +53,7 @@ const HARMS = {
   client_error: 'the candidate refuses more requests than stable',
   latency: 'the candidate is slower than stable',
   absolute: 'the candidate misses its objective and is worse than stable',
+  disagreement: 'the candidate answers otherwise than stable',
 } as const
 
 function harm({ decision }: Reasons): string {

@@ -1,4 +1,4 @@
-import type { Decision } from '../../contract/history.ts'
+import type { Decision, HarmCause } from '../../contract/history.ts'
 import type { Block } from '../evidence/blocks.ts'
 import { logSum } from './e-value.ts'
 import { createHarm, createRestartMass } from './harm.ts'
@@ -7,7 +7,7 @@ import { candidateShare, clientErrorsOf, failuresOf, slowOf } from './metric-blo
 import { createObjectives } from './objectives.ts'
 import type { JudgeOptions } from './options.ts'
 
-type Cause = NonNullable<Decision['cause']>
+type Cause = HarmCause
 
 /** What each kind of harm counts in the whole. They add to 1, so the whole is an e-value: Wang, arXiv 2409.19888. */
 const SHARES: Readonly<Record<Cause, number>> = {

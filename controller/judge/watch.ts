@@ -4,12 +4,12 @@ import { createCounters } from '../evidence/counters.ts'
 import type { Tally } from '../evidence/tally.ts'
 import { createCustomMetrics, whyNotAdvance, type MetricStanding } from './custom-metrics.ts'
 import { logMean } from './e-value.ts'
-import { createGate } from './gate.ts'
 import type { Judge } from './judge.ts'
 import { failureShare, slowShare } from './metric-block.ts'
 import { createObjectives } from './objectives.ts'
 import type { JudgeOptions } from './options.ts'
 import { createRecorded } from './recorded.ts'
+import { createSilentGate } from './silent-gate.ts'
 
 const NO_LIMITS = { failure: Infinity, latency: Infinity }
 const MAX_E = 1e300
@@ -65,11 +65,8 @@ export function createWatch(options: JudgeOptions, { windowSeconds = 600 } = {})
     holds: () => held,
     metrics: () => metrics,
     evidence: () => ({ failure: 1, client_error: 1, latency: 1, absolute: 1, ...evidence.parts() }),
-    bounds: () => ({ failure: 1 }),
     endedBlock: () => endedBlock,
-    allows: () => false,
-    forecast: () => undefined,
-    standings: createGate(options).standings,
+    ...createSilentGate(options),
   }
 }
 

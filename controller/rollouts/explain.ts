@@ -83,7 +83,7 @@ function wayAhead(
     left > 0
       ? `the deadline is in ${inWords(left / 1000)}, then it is ${end === 'pause' ? 'paused' : 'rolled back'}`
       : 'its deadline is over'
-  if (outlook === null) return [`how long it takes is not known without traffic; ${deadline}`]
+  if (outlook === null) return [`how long it takes is not known yet; ${deadline}`]
   const goal = outlook.needsPerson ? 'somebody is asked' : 'it is promoted'
   if (outlook.seconds === null) return [`at this traffic it never comes so far that ${goal}; ${deadline}`]
   return [

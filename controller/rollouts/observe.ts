@@ -5,6 +5,7 @@ import type { Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
 import { describeProblem } from '../../lib/problem.ts'
 import type { Evidence } from '../evidence/evidence.ts'
+import { countersFor } from '../judge/judge-for.ts'
 import { measureAll } from '../evidence/measure.ts'
 import type { PrometheusServer } from '../evidence/prometheus-api.ts'
 import type { DeploymentStatus, Runtime } from '../runtime/runtime.ts'
@@ -49,7 +50,10 @@ export function createObserver(options: ObserverOptions) {
   async function takeLook(rollout: StoredRollout, policy: PolicyView): Promise<Look> {
     const { name, route, file, state } = rollout
     const wanted = isJudged(state) ? file.spec.analysis.metrics : []
-    const [result, measured] = await Promise.all([evidence.look(route), measureAll(prometheus, wanted)])
+    const [result, measured] = await Promise.all([
+      evidence.look(route, countersFor(file.spec)),
+      measureAll(prometheus, wanted),
+    ])
     const beside = {
       weights: weightsBp(policy),
       sticky: policy.sticky !== undefined,

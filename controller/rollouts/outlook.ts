@@ -1,11 +1,11 @@
 import type { RolloutSpec } from '../../contract/rollout.ts'
 import type { Traffic } from '../evidence/traffic.ts'
-import { climbSeconds, type Climber } from '../judge/climb.ts'
+import { climbSeconds, type Climber, type Stage } from '../judge/climb.ts'
 import type { Judge } from '../judge/judge.ts'
 import { slowShare, type Share } from '../judge/metric-block.ts'
 import { inWords } from './duration.ts'
 import type { NextWeight, Outlook, RolloutState, Warning } from './rollout-state.ts'
-import { wayAhead } from './stages.ts'
+import { isForeseeable, wayAhead } from './stages.ts'
 import { currentStep } from './steps.ts'
 
 export interface OutlookFacts {
@@ -25,11 +25,16 @@ export function withOutlook(state: RolloutState, facts: OutlookFacts, spec: Roll
 }
 
 function outlookOf(state: RolloutState, { traffic, judge }: OutlookFacts, spec: RolloutSpec): Outlook | null {
-  if (traffic === undefined) return null
+  if (traffic === undefined || !isForeseeable(state, spec)) return null
   const { stages, needsPerson } = wayAhead(state, spec)
   const seconds = climbSeconds(stages, climberOf({ state, traffic, judge, spec }))
   const { requestsPerSecond } = traffic
-  return { requestsPerSecond, next: nextWeight(state, judge, spec), seconds: orNull(seconds), needsPerson }
+  return {
+    requestsPerSecond,
+    next: nextWeight(state, stages[0], { judge, spec }),
+    seconds: orNull(seconds),
+    needsPerson,
+  }
 }
 
 interface Climbing {
@@ -69,11 +74,10 @@ function rateOf({ events, requests }: Share): number {
 /** What the judge says of the evidence that the present step waits for; null where it waits for none. */
 function nextWeight(
   state: RolloutState,
-  judge: Pick<Judge, 'forecast'>,
-  spec: RolloutSpec,
+  stage: Stage | undefined,
+  { judge, spec }: { readonly judge: Pick<Judge, 'forecast'>; readonly spec: RolloutSpec },
 ): NextWeight | null {
   const view = currentStep(state, spec)
-  const [stage] = wayAhead(state, spec).stages
   if ((view.kind !== 'ramp' && view.kind !== 'pause') || stage === undefined || stage.excess === null)
     return null
   const forecast = judge.forecast(view.nextWeightPercent, view.riskBudget)

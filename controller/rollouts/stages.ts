@@ -1,6 +1,7 @@
 import type { RolloutSpec } from '../../contract/rollout.ts'
 import type { Stage } from '../judge/climb.ts'
 import { budgetFor } from '../judge/ladder.ts'
+import { planOf } from './strategies/plan.ts'
 import { currentStep, type Place, type StepView } from './steps.ts'
 
 export interface WayAhead {
@@ -35,17 +36,24 @@ export function wayAhead(from: Place, spec: RolloutSpec): WayAhead {
         else weightBp = Math.round(view.nextWeightPercent * 100)
         break
       case 'record':
-        stages.push(clockStage(view, weightBp))
+        stages.push(clockStage(view.durationMs, weightBp))
         step += 1
         break
-      case 'watch':
-        stages.push({ ...clockStage(view, weightBp), minCandidateRequests: 1 })
+      case 'verdict':
+        stages.push({ ...clockStage(view.durationMs ?? 0, weightBp), minCandidateRequests: 1 })
         step += 1
         break
       case 'mirror':
         step += 1
     }
   }
+}
+
+/** A verdict that goes neither by the clock nor by a number of requests comes when it comes. */
+export function isForeseeable(from: Place, spec: RolloutSpec): boolean {
+  return planOf(spec)
+    .steps.slice(from.step)
+    .every(step => !('compare' in step))
 }
 
 function pauseStage(view: StepView<'pause'>, weightBp: number, spec: RolloutSpec): Stage {
@@ -68,7 +76,7 @@ function rampStage(view: StepView<'ramp'>, weightBp: number, spec: RolloutSpec):
   }
 }
 
-function clockStage({ durationMs }: { readonly durationMs: number }, weightBp: number): Stage {
+function clockStage(durationMs: number, weightBp: number): Stage {
   return {
     weightPercent: weightBp / 100,
     excess: null,

@@ -9,7 +9,8 @@ type AnyStepView =
   | { readonly kind: 'mirror'; readonly percent: number }
   | { readonly kind: 'approval' }
   | { readonly kind: 'record'; readonly durationMs: number }
-  | { readonly kind: 'watch'; readonly durationMs: number }
+  /** The strategy's judge says when it is over; null: not by the clock. */
+  | { readonly kind: 'verdict'; readonly durationMs: number | null }
   | {
       readonly kind: 'pause'
       readonly durationMs: number | null
@@ -38,7 +39,8 @@ export function currentStep(state: Place, spec: RolloutSpec): AnyStepView {
   if ('mirror' in step) return { kind: 'mirror', percent: step.mirror.percent }
   if ('approval' in step) return { kind: 'approval' }
   if ('record' in step) return { kind: 'record', durationMs: step.record.durationMs }
-  if ('watch' in step) return { kind: 'watch', durationMs: spec.analysis.watch }
+  if ('watch' in step) return { kind: 'verdict', durationMs: spec.analysis.watch }
+  if ('compare' in step) return { kind: 'verdict', durationMs: null }
   if ('pause' in step) {
     return {
       kind: 'pause',

@@ -23,8 +23,8 @@ export function walkSteps(state: RolloutState, seen: Observation, spec: RolloutS
       return widen(state, view, seen, spec)
     case 'record':
       return record(state, view, seen, spec)
-    case 'watch':
-      return watch(state, seen, spec)
+    case 'verdict':
+      return awaitVerdict(state, seen, spec)
     case 'approval':
       return pausedFor(state, 'approval', 'waiting for an approval')
   }
@@ -110,11 +110,10 @@ function record(
   return { ...state, message: `recording stable: ${Math.ceil(leftMs / 1000)} s left; ${soFar}` }
 }
 
-/** The judge of a version that has all traffic says when it was watched for long enough. */
-function watch(state: RolloutState, seen: Observation, spec: RolloutSpec): RolloutState {
+function awaitVerdict(state: RolloutState, seen: Observation, spec: RolloutSpec): RolloutState {
   if (seen.decision?.action === 'advance')
     return walkSteps(enterStep(state, state.step + 1, seen.now), seen, spec)
-  return { ...state, message: (seen.decision ?? state.lastDecision)?.reason ?? 'watching' }
+  return { ...state, message: (seen.decision ?? state.lastDecision)?.reason ?? 'no evidence yet' }
 }
 
 function widened(state: RolloutState, { nextWeightPercent }: StepView<'ramp'>): RolloutState {

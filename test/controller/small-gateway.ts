@@ -22,8 +22,10 @@ export interface SmallGateway {
   write(patch: object): void
   /** How many PATCHes it obeyed. */
   writes(): number
-  /** So many pairs of live and mirrored answers were compared. */
-  compare(pairs: { agree: number; disagree: number }): void
+  /** So many pairs of live and mirrored answers were compared, by result. */
+  compare(pairs: Readonly<Record<string, number>>): void
+  /** Another counter grows. */
+  count(metric: string, labels: Readonly<Record<string, string>>, by: number): void
   /** Whether /metrics answers. */
   metricsUp: boolean
 }
@@ -43,7 +45,7 @@ export async function startSmallGateway(t: Test, seed: object): Promise<SmallGat
   let version = 1
   let writes = 0
   const counted = new Map<string, VariantCounts>()
-  const compared = { agree: 0, disagree: 0 }
+  const counters = new Map<string, number>()
   const counts = (variant: string) => {
     const known = counted.get(variant) ?? { assigned: 0, success: 0, failure: 0 }
     counted.set(variant, known)
@@ -68,7 +70,7 @@ export async function startSmallGateway(t: Test, seed: object): Promise<SmallGat
         if (!gateway.metricsUp) return refuse(response, 500)
         return void response
           .setHeader('x-weir-instance', 'gw-0')
-          .end(exposition(policy.name, counted) + comparisons(policy.name, compared))
+          .end(exposition(policy.name, counted) + linesOf(counters))
       }
       if (path === '/v1/routes') return json(response, { items: [{ policy, version }] })
       if (path === `/v1/routes/${policy.name}/status`) return json(response, statusOf(policy, version))
@@ -93,9 +95,16 @@ export async function startSmallGateway(t: Test, seed: object): Promise<SmallGat
         own.success += dealt - failures
       }
     },
-    compare({ agree, disagree }) {
-      compared.agree += agree
-      compared.disagree += disagree
+    compare(results) {
+      for (const [result, by] of Object.entries(results))
+        gateway.count('weir_comparisons_total', { variant: 'candidate', result }, by)
+    },
+    count(metric, labels, by) {
+      const pairs = Object.entries({ route: policy.name, ...labels }).map(
+        ([name, value]) => `${name}="${value}"`,
+      )
+      const series = `${metric}{${pairs.join(',')}}`
+      counters.set(series, (counters.get(series) ?? 0) + by)
     },
     metricsUp: true,
   }
@@ -139,11 +148,8 @@ function statusOf({ name, variants }: RoutePolicy, version: number): object {
   return { route: name, version, epoch: version, workers: [], endpoints, assigned: {} }
 }
 
-function comparisons(route: string, compared: Readonly<Record<string, number>>): string {
-  const labels = `route="${route}",variant="candidate"`
-  return Object.entries(compared)
-    .map(([result, count]) => `weir_comparisons_total{${labels},result="${result}"} ${count}\n`)
-    .join('')
+function linesOf(counters: ReadonlyMap<string, number>): string {
+  return [...counters].map(([series, value]) => `${series} ${value}\n`).join('')
 }
 
 function exposition(route: string, counted: ReadonlyMap<string, VariantCounts>): string {

@@ -1,6 +1,7 @@
 import type { RolloutSpec } from '../../../contract/rollout.ts'
 import type { Step, StrategyName } from '../../../contract/strategy.ts'
 import { blueGreenSteps } from './blue-green.ts'
+import { shadowSteps } from './shadow.ts'
 
 /** What strategies do beyond the steps that people write. */
 export type PlanStep =
@@ -9,6 +10,8 @@ export type PlanStep =
   | { readonly record: { readonly durationMs: number } }
   /** The candidate has all traffic; it is watched for `analysis.watch`, by itself. */
   | { readonly watch: object }
+  /** Copies are compared with live answers until they are proven alike, or not. */
+  | { readonly compare: object }
 
 export interface Plan {
   readonly strategy: StrategyName
@@ -17,8 +20,9 @@ export interface Plan {
 
 /** What a strategy compiles to: steps for the one walker. */
 export function planOf({ strategy }: Pick<RolloutSpec, 'strategy'>): Plan {
-  const { canary, blueGreen } = strategy
+  const { canary, blueGreen, shadow } = strategy
   if (canary) return { strategy: 'canary', steps: canary.steps }
   if (blueGreen) return { strategy: 'blueGreen', steps: blueGreenSteps(blueGreen) }
+  if (shadow) return { strategy: 'shadow', steps: shadowSteps(shadow) }
   throw new Error('a rollout without a strategy') // the schema lets none through
 }
