@@ -4,7 +4,7 @@ import type { StoredRollout } from '../rollouts/rollout-store.ts'
 import type { Alerts, Finding } from './alerts.ts'
 
 /** What of a rollout somebody must hear of: alerts stand until they are resolved, events are told once. */
-export type RolloutNotice =
+type RolloutNotice =
   | { readonly kind: 'raise' | 'event'; readonly finding: Finding }
   | { readonly kind: 'resolve'; readonly summary: string }
 
@@ -16,7 +16,7 @@ const UNPLANNED: ReadonlySet<string> = new Set([
 ] satisfies PauseCause[])
 
 /** Pure. */
-export function noticesOf(before: RolloutState | undefined, after: StoredRollout): readonly RolloutNotice[] {
+function noticesOf(before: RolloutState | undefined, after: StoredRollout): readonly RolloutNotice[] {
   const { name, route, state } = after
   const labels = { rollout: name, route, version: state.candidate.version }
   const notices: RolloutNotice[] = []

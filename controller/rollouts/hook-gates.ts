@@ -16,7 +16,7 @@ export function gateKey(rollout: string, { type, move }: Pick<Gate, 'type' | 'mo
 }
 
 /** Asked at each look, as long as the candidate may have traffic. */
-export const EACH_LOOK = 'each look'
+const EACH_LOOK = 'each look'
 
 export function eachLookKey(rollout: string, { type, name }: Webhook): string {
   return `${rollout}/${type}/${EACH_LOOK}/${name}`

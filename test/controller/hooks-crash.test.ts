@@ -56,12 +56,12 @@ t.test('a message that was persisted and not sent is delivered by the next contr
   decide(dir, receiver.url, 'withdrawn')
   t.throws(() => decide(dir, receiver.url, 'never decided', true))
   const first = await startController(t, dir)
-  await until('the message', 20_000, async () => receiver.got.length > 0)
-  await until('marked done', 20_000, async () => waiting(dir) === 0)
+  await until('the message', 60_000, async () => receiver.got.length > 0)
+  await until('marked done', 60_000, async () => waiting(dir) === 0)
   await kill(first)
   decide(dir, receiver.url, 'promoted')
   await startController(t, dir)
-  await until('the second message', 20_000, async () => receiver.got.length > 1)
+  await until('the second message', 60_000, async () => receiver.got.length > 1)
   t.same(
     receiver.got.map(({ body }) => body),
     [{ key: 'withdrawn' }, { key: 'promoted' }],
@@ -79,14 +79,36 @@ t.test('a message that arrived before the kill and was not marked comes again un
   receiver.plan.push('none')
   decide(dir, receiver.url, 'withdrawn')
   const first = await startController(t, dir)
-  await until('the message', 20_000, async () => receiver.got.length > 0)
+  await until('the message', 60_000, async () => receiver.got.length > 0)
   await kill(first)
   await startController(t, dir)
-  await until('the message again', 20_000, async () => receiver.got.length > 1)
-  await until('marked done', 20_000, async () => waiting(dir) === 0)
+  await until('the message again', 60_000, async () => receiver.got.length > 1)
+  await until('marked done', 60_000, async () => waiting(dir) === 0)
   t.equal(receiver.got.length, 2)
   t.equal(receiver.got[0]?.id, receiver.got[1]?.id)
 })
+
+t.test(
+  'a controller that is told to end does not wait for a receiver, nor take it for a refusal',
+  async t => {
+    const dir = await stateFolder(t)
+    const receiver = await startReceiver(t)
+    receiver.plan.push('none')
+    decide(dir, receiver.url, 'withdrawn')
+    const first = await startController(t, dir)
+    await until('the message', 60_000, async () => receiver.got.length > 0)
+    const ended = new Promise(resolve => first.once('exit', resolve))
+    first.kill('SIGTERM')
+    t.equal(await ended, 0)
+    const store = openStore(dir)
+    t.match(store.db.prepare('SELECT attempts, reason, done_at FROM outbox').get(), {
+      attempts: 0,
+      reason: null,
+      done_at: null,
+    })
+    store.close()
+  },
+)
 
 function waiting(stateDir: string): number {
   const store = openStore(stateDir)

@@ -35,7 +35,7 @@ t.test('confirm-rollout is asked before anything is deployed, until it says yes'
     { name: 'release-board', type: 'confirm-rollout', url: `${url}/gate`, metadata: { team: 'food' } },
   ])
   receiver.usually = 403
-  await live(world, control, { name, seconds: 200 })
+  await live(world, control, { name, seconds: 150 })
   t.same(world.runtime.list(), [], 'nothing was started')
   t.match(await control.client.rollout(name), { phase: 'Pending', weight: 0 })
   const { sentences } = await control.client.explain(name)
@@ -176,6 +176,50 @@ t.test('a rollout webhook that says no holds; one that says yes again lets go on
   await live(world, control, { name, seconds: 10 })
   t.match(await control.client.rollout(name), { weight: 50 })
   t.ok(receiver.got.length >= 15, 'at each look')
+})
+
+t.test('a yes at a look from before the controller was away counts no longer', async t => {
+  const steps = [{ setWeight: 10 }, { pause: { duration: '20s' } }, { setWeight: 50 }, { approval: {} }]
+  const world = await startWorld(t)
+  const first = await startControl(t, world)
+  const receiver = await startReceiver(t)
+  const webhooks = [{ name: 'load-test', type: 'rollout', url: receiver.url }]
+  const analysis = { interval: '1s', settle: '2s', advance: 'time', minRequests: 1, webhooks }
+  const { name } = await first.client.startRollout(rolloutOf({ strategy: { canary: { steps } }, analysis }))
+  await live(world, first, { name, seconds: 10 })
+  t.match(await first.client.rollout(name), { weight: 10, cause: 'pause-step' })
+  await first.stop()
+  receiver.usually = 500
+  world.clock.forward(600_000)
+  const second = await startControl(t, world)
+  await live(world, second, { name, seconds: 10 })
+  t.match(await second.client.rollout(name), { weight: 10 })
+  receiver.usually = 200
+  await live(world, second, { name, seconds: 5 })
+  t.match(await second.client.rollout(name), { weight: 50 })
+})
+
+t.test('an increase that somebody took back is asked for again', async t => {
+  const steps = [{ setWeight: 10 }, { ramp: { riskBudget: '50pp', to: 95 } }]
+  const { world, control, receiver, name } = await begin(
+    t,
+    url => [{ name: 'wider', type: 'confirm-traffic-increase', url }],
+    { strategy: { canary: { steps } } },
+  )
+  const until25 = async () => {
+    for (let second = 0; second < 60; second++) {
+      await pass(world, control, { name, seconds: 1, requestsPerSecond: 1000 })
+      await control.deliver()
+      if (world.gateway.policy().weights['candidate'] === 25) return
+    }
+  }
+  await until25()
+  world.gateway.write({ weights: { stable: 90, candidate: 10 } })
+  await live(world, control, { name, seconds: 1 })
+  await control.client.act(name, 'resume')
+  await until25()
+  const asked = receiver.got.map(({ body }) => (body as HookPayload).metadata['nextWeight'])
+  t.same(asked, ['10', '25', '25'])
 })
 
 t.test('a rollback webhook that says yes withdraws', async t => {
