@@ -37,6 +37,8 @@ export interface World {
   readonly stateDir: string
   /** The time that everything goes by, in ms; it moves only when a test moves it. */
   readonly clock: { now(): number; sleep(): Promise<void>; forward(ms: number): void }
+  /** What a controller's ways to the outside lead through, for tests that cut them. */
+  readonly through?: <T extends object>(name: string, dependency: T) => T
 }
 
 /** What a controller finds outside of itself: a gateway, model servers, a state folder, the time. It outlives controllers. */
@@ -58,8 +60,9 @@ export async function startWorld(t: Test, policy: object = {}): Promise<World> {
 
 /** A controller in this process: its real store, API and reconciler; a test decides when it looks. */
 export async function startControl(t: Test, world: World, prometheusUrl?: string, alertsYaml = '') {
-  const { gateway: small, runtime, clock, stateDir } = world
-  const store = openStore(stateDir)
+  const { gateway: small, clock, stateDir, through = same } = world
+  const store = through('store', openStore(stateDir))
+  const runtime = through('runtime', world.runtime)
   const log = pino({ level: 'silent' })
   const audit = createAudit(store)
   const { receivers, watch: config } = parseAlertsConfig(alertsYaml, 'alerts.yaml')
@@ -67,7 +70,7 @@ export async function startControl(t: Test, world: World, prometheusUrl?: string
   const alerts = createAlerts({ store, outbox, audit, receivers, clock, log })
   const hooks = createHooks({ outbox, clock })
   const rollouts = tellChanges(createRolloutStore(store), [hooks.changed, alertOnRollouts(alerts)])
-  const client = createGatewayClient({ baseUrl: small.url })
+  const client = through('gateway', createGatewayClient({ baseUrl: small.url }))
   const gateway = createRecordedGateway({ gateway: client, store, audit, clock, log })
   const prometheus = prometheusUrl === undefined ? undefined : { baseUrl: prometheusUrl }
   const metrics = createControllerMetrics(rollouts.latest)
@@ -155,6 +158,10 @@ function versionOf(model: string, version: string) {
 
 function answerOf(version: string): object {
   return { model: 'food11', model_version: version, digest: DIGESTS[version] }
+}
+
+function same<T>(_: string, dependency: T): T {
+  return dependency
 }
 
 /** Every deployment is ready at once, at one endpoint. */

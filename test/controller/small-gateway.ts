@@ -26,6 +26,8 @@ export interface SmallGateway {
   compare(pairs: Readonly<Record<string, number>>): void
   /** Another counter grows. */
   count(metric: string, labels: Readonly<Record<string, string>>, by: number): void
+  /** An ejected variant, and how many of its trials failed. */
+  ejected: { readonly variant: string; readonly failedTrials: number } | undefined
   /** Whether /metrics answers. */
   metricsUp: boolean
 }
@@ -73,7 +75,8 @@ export async function startSmallGateway(t: Test, seed: object): Promise<SmallGat
           .end(exposition(policy.name, counted) + linesOf(counters))
       }
       if (path === '/v1/routes') return json(response, { items: [{ policy, version }] })
-      if (path === `/v1/routes/${policy.name}/status`) return json(response, statusOf(policy, version))
+      if (path === `/v1/routes/${policy.name}/status`)
+        return json(response, statusOf(policy, version, gateway.ejected))
       if (path !== `/v1/routes/${policy.name}`) return refuse(response, 404)
       if (request.method === 'PATCH') return void patch(request, response)
       response.setHeader('etag', `"${version}"`)
@@ -106,6 +109,7 @@ export async function startSmallGateway(t: Test, seed: object): Promise<SmallGat
       const series = `${metric}{${pairs.join(',')}}`
       counters.set(series, (counters.get(series) ?? 0) + by)
     },
+    ejected: undefined,
     metricsUp: true,
   }
   return gateway
@@ -141,9 +145,19 @@ async function textOf(request: IncomingMessage): Promise<string> {
   return text
 }
 
-function statusOf({ name, variants }: RoutePolicy, version: number): object {
+function statusOf(
+  { name, variants }: RoutePolicy,
+  version: number,
+  ejected: SmallGateway['ejected'],
+): object {
   const endpoints = Object.entries(variants).flatMap(([variant, { endpoints }]) =>
-    endpoints.map(endpoint => ({ endpoint, variant, state: 'up', failedTrials: 0 })),
+    endpoints.map(endpoint => ({
+      endpoint,
+      variant,
+      ...(ejected?.variant === variant
+        ? { state: 'out', failedTrials: ejected.failedTrials }
+        : { state: 'up', failedTrials: 0 }),
+    })),
   )
   return { route: name, version, epoch: version, workers: [], endpoints, assigned: {} }
 }
