@@ -15,21 +15,22 @@ export function takeBodiesAsTheyCome(app: FastifyInstance, limitBytes: number): 
   })
 }
 
-async function collect(payload: Readable, limitBytes: number): Promise<Buffer[]> {
+function collect(payload: Readable, limitBytes: number): Promise<Buffer[]> {
   const chunks: Buffer[] = []
   let bytes = 0
-  try {
-    // the connection is still needed for the answer when this ends early
-    for await (const chunk of payload.iterator({ destroyOnReturn: false })) {
+  return new Promise((resolve, reject) => {
+    payload.on('data', (chunk: Buffer) => {
       bytes += chunk.length
-      if (bytes > limitBytes) throw tooLarge(limitBytes)
-      chunks.push(chunk)
-    }
-  } catch (cause) {
-    if (cause instanceof WeirError) throw cause
-    throw new WeirError('client_closed_request', 'the client went away while it sent the body', { cause })
-  }
-  return chunks
+      if (bytes <= limitBytes) chunks.push(chunk)
+      else reject(tooLarge(limitBytes)) // the connection is still needed for the answer, which closes it
+    })
+    payload.once('end', () => resolve(chunks))
+    payload.once('error', cause =>
+      reject(
+        new WeirError('client_closed_request', 'the client went away while it sent the body', { cause }),
+      ),
+    )
+  })
 }
 
 async function join(chunks: readonly Buffer[]): Promise<Buffer> {

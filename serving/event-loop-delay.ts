@@ -2,6 +2,7 @@ import { createHistogram, monitorEventLoopDelay } from 'node:perf_hooks'
 
 /** The looks cost half a percent of a core; what holds the thread up for less goes unseen. */
 const LOOK_EVERY_MS = 2
+const LONGEST_US = 60_000_000
 
 /** In seconds. */
 export interface Spread {
@@ -23,12 +24,12 @@ export interface EventLoopReading {
 export function watchEventLoop(): () => EventLoopReading {
   const delays = monitorEventLoopDelay({ resolution: LOOK_EVERY_MS })
   delays.enable()
-  const computed = createHistogram()
-  let before = process.threadCpuUsage()
+  const computed = createHistogram({ lowest: 1, highest: LONGEST_US, figures: 2 })
+  let beforeUs = threadCpuUs()
   setInterval(() => {
-    const { user, system } = process.threadCpuUsage(before)
-    before = process.threadCpuUsage()
-    computed.record(Math.max(1, user + system))
+    const nowUs = threadCpuUs()
+    computed.record(Math.min(LONGEST_US, Math.max(1, nowUs - beforeUs)))
+    beforeUs = nowUs
   }, LOOK_EVERY_MS).unref()
   return () => {
     const late = (ns: number) => Math.max(0, ns / 1e9 - LOOK_EVERY_MS / 1000)
@@ -40,4 +41,9 @@ export function watchEventLoop(): () => EventLoopReading {
     computed.reset()
     return reading
   }
+}
+
+function threadCpuUs(): number {
+  const { user, system } = process.threadCpuUsage()
+  return user + system
 }

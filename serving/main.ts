@@ -5,8 +5,6 @@ import { createLog } from '../lib/log.ts'
 import { describeProblem } from '../lib/problem.ts'
 import { stopOnSignals } from '../lib/shutdown.ts'
 import { createApp } from './app.ts'
-import { createCustomApp } from './custom/custom-app.ts'
-import { createCustomServer } from './custom/custom-server.ts'
 import { namesCommand } from './custom/custom-version.ts'
 import { createModelServer } from './model-server.ts'
 import { parseServeOptions } from './options.ts'
@@ -27,6 +25,9 @@ async function main(): Promise<void> {
     const shared = { options, clock: systemClock, log }
     const appOptions = { modelPath, samplesDir, drill, clock: systemClock, log }
     if (await namesCommand(modelPath)) {
+      // what passes requests on takes 10 MB, which a model has better uses for
+      const { createCustomServer } = await import('./custom/custom-server.ts')
+      const { createCustomApp } = await import('./custom/custom-app.ts')
       const server = createCustomServer(shared)
       return { server, app: await createCustomApp({ server, ...appOptions }) }
     }

@@ -1,7 +1,7 @@
 // An inference thread that runs out of memory takes its requests with it. They must get an error, the server must not be ready
 // any more, what the other thread computes must still be answered, and the process must end with 1 for its supervisor.
 import { t } from 'tap'
-import { writeModelFolder } from './model-folder.ts'
+import { colourManifest, writeModelFolder } from './model-folder.ts'
 import { plain, RED } from './photos.ts'
 import { startProcess } from './start-process.ts'
 import { ask, postBytes, postJson } from './start-server.ts'
@@ -30,5 +30,17 @@ t.test('a thread that dies ends the process in order', async t => {
   const after = await ask(`${url}/readyz`).catch(() => undefined) // the port may be closed by now
   if (after) t.match(after, { status: 503, body: { error: { code: 'draining' } } })
   t.match(await line('ending: '), { msg: /memory/i })
+  t.strictSame(await exited, [1, null])
+})
+
+t.test('a version over its memory limit ends the process in order, and says so', async t => {
+  const manifest = colourManifest({ memoryLimitMiB: 64 })
+  const { line, exited } = startProcess(t, [
+    '--model',
+    await writeModelFolder(t.testdir(), { manifest }),
+    '--port',
+    '0',
+  ])
+  t.match(await line('ending: '), { msg: /over the limit of 64 \(memoryLimitMiB in model\.json\)/ })
   t.strictSame(await exited, [1, null])
 })
