@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { createGatewayClient } from '../client/gateway.ts'
 import { systemClock } from '../lib/clock.ts'
 import { readEnv } from '../lib/env.ts'
+import { lockFolder } from '../lib/folder-lock.ts'
 import { createLog } from '../lib/log.ts'
 import { describeProblem } from '../lib/problem.ts'
 import { stopOnSignals } from '../lib/shutdown.ts'
@@ -40,7 +41,7 @@ const { values } = parseArgs({
     /** ROUTE=MODEL:STABLE,CANDIDATE: the versions to run behind a route's endpoints when nothing runs yet. */
     seed: { type: 'string' },
     'owner-pid': { type: 'string' },
-    /** Who hears of alerts and what is watched; alerts.yaml in the state folder by default. */
+    /** In place of WEIR_ALERTS. */
     alerts: { type: 'string' },
   },
 })
@@ -52,13 +53,16 @@ async function main(): Promise<void> {
     {
       WEIR_STATE: z.string().default('.weir'),
       WEIR_LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
+      /** Who hears of alerts and what is watched; alerts.yaml in the state folder by default. */
+      WEIR_ALERTS: z.string().optional(),
       PROMETHEUS_URL: z.url({ protocol: /^https?$/ }).optional(),
     },
     process.env,
   )
   const log = createLog('controller', env.WEIR_LOG_LEVEL)
   const stateDir = values.state ?? env.WEIR_STATE
-  const { receivers, watch } = await readAlertsConfig(stateDir, values.alerts)
+  const { receivers, watch } = await readAlertsConfig(stateDir, values.alerts ?? env.WEIR_ALERTS)
+  lockFolder(stateDir, 'controller') // two would decide, and apply, twice; given back when this process ends
   const store = openStore(stateDir)
   const audit = createAudit(store)
   const outbox = createOutbox(store, clock)

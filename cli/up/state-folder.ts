@@ -1,37 +1,40 @@
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { WeirError } from '../../contract/errors.ts'
-import { isAlive } from '../../lib/shutdown.ts'
+import { FolderInUse, lockFolder } from '../../lib/folder-lock.ts'
 
-const MARK = 'weir.pid'
+const NAME = 'weir'
+/** What a claim itself makes; emptying the folder must leave it, or a second process would lock another file. */
+const OF_THE_LOCK = new Set([`${NAME}.lock`, `${NAME}.pid`])
 
 /**
- * Makes the state folder ready and claims it for this process. `fresh` empties it first, but only a folder that Weir made:
- * somebody's own folder named by mistake is left alone. Throws `conflict` when another `weir up` holds it.
+ * Makes the state folder ready and claims it until this process ends. `fresh` empties it first, but only a folder that Weir
+ * made: somebody's own folder named by mistake is left alone. Throws `conflict` when another `weir up` holds it. The result
+ * gives it back.
  */
-export async function claimStateFolder(dir: string, { fresh }: { fresh: boolean }): Promise<void> {
-  const holder = await readFile(join(dir, MARK), 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined
-    throw error
-  })
-  const pid = Number(holder)
-  if (holder !== undefined && pid > 0 && pid !== process.pid && isAlive(pid)) {
-    throw new WeirError(
-      'conflict',
-      `the state folder ${dir} is in use by process ${pid}; stop it or name another with --state`,
-    )
-  }
+export async function claimStateFolder(dir: string, { fresh }: { fresh: boolean }): Promise<() => void> {
   const entries = await readdir(dir).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return [] // making it is next
     throw error
   })
-  if (holder === undefined && entries.length > 0) {
+  if (entries.length > 0 && !entries.some(entry => OF_THE_LOCK.has(entry))) {
     throw new WeirError(
       'conflict',
       `${dir} is no state folder of Weir and not empty; name another with --state`,
     )
   }
-  if (fresh) await rm(dir, { recursive: true, force: true })
+  const release = lock(dir)
+  const old = fresh ? entries.filter(entry => !OF_THE_LOCK.has(entry)) : []
+  await Promise.all(old.map(entry => rm(join(dir, entry), { recursive: true, force: true })))
   await mkdir(join(dir, 'logs'), { recursive: true })
-  await writeFile(join(dir, MARK), String(process.pid))
+  return release
+}
+
+function lock(dir: string): () => void {
+  try {
+    return lockFolder(dir, NAME)
+  } catch (cause) {
+    if (cause instanceof FolderInUse) throw new WeirError('conflict', cause.message, { cause })
+    throw cause
+  }
 }
