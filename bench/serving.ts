@@ -57,6 +57,7 @@ async function compare(): Promise<void> {
   for (const { name, precision, setting } of contenders) console.log(`${keyOf(name, precision)}: ${setting}`)
   const figures = createFigures()
   for (let round = 0; round < rounds; round++) {
+    console.log(`round ${round + 1}`)
     const paces = { fp32: await addLimit('fp32'), int8: await addLimit('int8') }
     for (const contender of round % 2 ? contenders.toReversed() : contenders) {
       const pacedPerSecond = values.short ? undefined : paces[contender.precision]
