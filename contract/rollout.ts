@@ -92,6 +92,10 @@ export type Drill = z.infer<typeof drill>
 export const rolloutSpec = z.strictObject({
   route: z.string(),
   modelVersion: z.string(),
+  /** Of the first version ever: afterwards it is what stable says that it is. */
+  model: z.string().min(1).max(100).optional(),
+  /** Whether a rollout that is under way on the route makes room for this one. */
+  supersede: z.boolean().default(false),
   strategy: strategy.default(DEFAULT_STRATEGY),
   analysis: analysis.prefault({}),
   onDeadline: deadline.prefault({}),

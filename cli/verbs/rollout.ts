@@ -14,6 +14,7 @@ interface StartOptions extends ConnectOptions {
   readonly to?: string
   readonly file?: string
   readonly drill?: string
+  readonly supersede: boolean
   readonly wait: boolean
 }
 
@@ -45,6 +46,7 @@ export function addRollout(program: Command): void {
       '--drill <settings>',
       'rehearse with answers that fail: failRate=0.3,delayMs=300,after=50,statusCode=500',
     )
+    .option('--supersede', 'a rollout that is under way on the route makes room', false)
     .option('--wait', 'wait for the end; exit code 1 if it was not promoted', false)
     .action(start)
   withConnection(rollout.command('list')).description('all rollouts, newest first').action(list)
@@ -84,7 +86,7 @@ function describeStart({ name, message }: Rollout): string {
 }
 
 /** The file with what the command line adds to it; without a file the defaults with a look every second. */
-async function rolloutSource(route: string, { to, file, drill }: StartOptions): Promise<unknown> {
+async function rolloutSource(route: string, { to, file, drill, supersede }: StartOptions): Promise<unknown> {
   const base = file === undefined ? NO_FILE : asRecord(parse(await readFile(file, 'utf8')), file)
   const spec = asRecord(base['spec'] ?? {}, 'spec')
   if (spec['route'] !== undefined && spec['route'] !== route) {
@@ -94,7 +96,10 @@ async function rolloutSource(route: string, { to, file, drill }: StartOptions): 
   if (modelVersion === undefined) {
     throw new WeirError('invalid_setting', 'which version? name it with --to VERSION or in the file')
   }
-  const settings = drill === undefined ? {} : { drill: parseDrill(drill) }
+  const settings = {
+    ...(drill !== undefined && { drill: parseDrill(drill) }),
+    ...(supersede && { supersede }),
+  }
   return { ...base, spec: { ...spec, route, modelVersion, ...settings } }
 }
 

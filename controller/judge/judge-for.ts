@@ -10,10 +10,9 @@ import { createWatch } from './watch.ts'
 export function createJudgeFor(spec: RolloutSpec, timing: JudgeTiming = {}): Judge {
   const options = judgeOptions(spec, timing)
   const { blueGreen, shadow } = spec.strategy
-  if (shadow) return createShadow(options, shadow)
-  return blueGreen
-    ? createWatch(options, { windowSeconds: spec.analysis.watch / 1000 })
-    : createJudge(options)
+  if (shadow && timing.comparator !== null) return createShadow(options, shadow)
+  const alone = blueGreen !== undefined || timing.comparator === null
+  return alone ? createWatch(options, { windowSeconds: spec.analysis.watch / 1000 }) : createJudge(options)
 }
 
 /** What a strategy decides on beside the judge's own counters. */

@@ -33,5 +33,6 @@ export interface JudgeTiming {
   readonly settleSeconds?: number | undefined
   readonly intervalSeconds?: number | undefined
   readonly deadlineSeconds?: number | undefined
-  readonly comparator?: JudgeOptions['comparator'] | undefined
+  /** Null: there is no version to compare with. */
+  readonly comparator?: JudgeOptions['comparator'] | null | undefined
 }

@@ -9,7 +9,7 @@ import type { HarmEvidence } from '../judge/verdict.ts'
 import type { Seen } from './observe.ts'
 import { withOutlook } from './outlook.ts'
 import { nextState } from './rollout-machine.ts'
-import { isJudged, type RolloutState } from './rollout-state.ts'
+import { isFirst, isJudged, type RolloutState } from './rollout-state.ts'
 import type { StoredRollout } from './rollout-store.ts'
 import { saysAll, wantedPolicy } from './wanted-policy.ts'
 
@@ -22,7 +22,10 @@ export type Assessor = ReturnType<typeof createAssessor>
 
 /** Makes of what was seen of one rollout its next state. Beyond the state it remembers the looks: `past` brings it up to date. */
 export function createAssessor({ file, state }: StoredRollout, past: readonly Look[]) {
-  const judge = createJudgeFor(file.spec, { settleSeconds: state.settleSeconds })
+  const judge = createJudgeFor(file.spec, {
+    settleSeconds: state.settleSeconds,
+    comparator: isFirst(state) ? null : 'stable',
+  })
   const traffic = createTrafficMeter()
   for (const look of past) judge.step(look)
 
@@ -38,6 +41,7 @@ export function createAssessor({ file, state }: StoredRollout, past: readonly Lo
         policyWeightBp: seen.policy === null ? null : (weightsBp(seen.policy.policy)['candidate'] ?? null),
         candidate: seen.candidate,
         ejection: ruleOnEjection(ejectionFacts(seen.status, decision ?? current.lastDecision)),
+        stableIsOut: seen.status === null ? undefined : isOut(seen.status, 'stable'),
         decision,
         holds: decision === null ? [] : judge.holds(),
         metrics: decision === null ? [] : judge.metrics(),
@@ -54,6 +58,11 @@ export function createAssessor({ file, state }: StoredRollout, past: readonly Lo
     /** What the judge knows after the last look, metric by metric. */
     figures: (): Figures => ({ evidence: judge.evidence(), bounds: judge.bounds() }),
   }
+}
+
+function isOut({ endpoints }: RouteStatus, variant: string): boolean {
+  const own = endpoints.filter(endpoint => endpoint.variant === variant)
+  return own.length > 0 && own.every(({ state }) => state !== 'up')
 }
 
 /** All of the candidate's endpoints are out, or on trial after having been out. */

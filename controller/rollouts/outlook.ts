@@ -105,9 +105,10 @@ function warningsOf(
   if (outlook === null) return warnings
   const leftSeconds = Math.max(0, startedAt + spec.onDeadline.after - now) / 1000
   const given = warnings.find(({ name }) => name === 'budget-out-of-reach')
+  const others = warnings.filter(warning => warning !== given)
   const allowed = given ? leftSeconds * CLEARLY : leftSeconds
-  if (outlook.seconds !== null && outlook.seconds <= allowed) return []
-  return [given ?? { name: 'budget-out-of-reach', message: outOfReach(outlook, leftSeconds) }]
+  if (outlook.seconds !== null && outlook.seconds <= allowed) return others
+  return [...others, given ?? { name: 'budget-out-of-reach', message: outOfReach(outlook, leftSeconds) }]
 }
 
 function outOfReach({ requestsPerSecond, seconds }: Outlook, leftSeconds: number): string {

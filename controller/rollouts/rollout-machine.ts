@@ -4,7 +4,7 @@ import type { EjectionRuling } from '../judge/ejection.ts'
 import type { MetricStanding } from '../judge/custom-metrics.ts'
 import type { DeploymentStatus } from '../runtime/runtime.ts'
 import { inWords } from './duration.ts'
-import { isJudged, isOver, type RolloutState } from './rollout-state.ts'
+import { isJudged, isOver, isStableOut, type EndCause, type RolloutState } from './rollout-state.ts'
 import { enterStep, finish, judgedRequests, pausedFor, withdraw } from './transitions.ts'
 import { walkSteps } from './walk-steps.ts'
 
@@ -21,6 +21,8 @@ export interface Observation {
   readonly candidate: DeploymentStatus
   /** What the candidate's ejection by the gateway means; `none` while it takes requests. */
   readonly ejection: EjectionRuling
+  /** Not one endpoint of stable takes requests; absent where that is not known. */
+  readonly stableIsOut?: boolean | undefined
   /** The judge's word on this look; null when there is nothing to judge or no evidence came. */
   readonly decision: Decision | null
   /** Why the candidate gets no more traffic at this look, whatever else speaks for it. */
@@ -39,7 +41,7 @@ export function nextState(state: RolloutState, seen: Observation, spec: RolloutS
   if (isOver(state)) return state
   const { decision } = seen
   const judged = decision === null ? state : { ...state, lastDecision: decision, metrics: seen.metrics }
-  const own = noticePolicyChange(judged, seen)
+  const own = noticePolicyChange(watchStable(judged, seen), seen)
   switch (own.phase) {
     case 'Pending':
       return awaitCandidate(own, seen)
@@ -100,15 +102,9 @@ function awaitCandidate(state: RolloutState, seen: Observation): RolloutState {
 }
 
 function progress(state: RolloutState, seen: Observation, spec: RolloutSpec): RolloutState {
-  const { decision, ejection, now } = seen
-  if (decision?.action === 'withdraw') {
-    return withdraw(state, decision.cause ?? 'failure', decision.reason, now)
-  }
-  if (ejection.action === 'withdraw') {
-    return withdraw(state, ejection.cause === 'unavailable' ? 'unavailable' : 'failure', ejection.reason, now)
-  }
-  const failed = seen.metrics.find(({ action }) => action === 'withdraw')
-  if (failed) return withdraw(state, 'metric', failed.reason ?? failed.name, now)
+  const { ejection, now } = seen
+  const harm = whyWithdraw(seen)
+  if (harm) return withdrawUnlessStableIsOut(state, harm, now)
   if (now - state.deadlineFrom > spec.onDeadline.after && state.cause !== 'deadline') {
     return overDeadline(state, seen, spec)
   }
@@ -121,6 +117,38 @@ function progress(state: RolloutState, seen: Observation, spec: RolloutSpec): Ro
   return walkSteps(state, seen, spec)
 }
 
+interface Harm {
+  readonly cause: EndCause
+  readonly message: string
+}
+
+function whyWithdraw({ decision, ejection, metrics }: Observation): Harm | null {
+  if (decision?.action === 'withdraw') return { cause: decision.cause ?? 'failure', message: decision.reason }
+  if (ejection.action === 'withdraw') {
+    return {
+      cause: ejection.cause === 'unavailable' ? 'unavailable' : 'failure',
+      message: ejection.reason,
+    }
+  }
+  const failed = metrics.find(({ action }) => action === 'withdraw')
+  return failed ? { cause: 'metric', message: failed.reason ?? failed.name } : null
+}
+
+/** A rollback must not send users into an outage: while stable is out, the candidate is the healthier side, or no worse. */
+function withdrawUnlessStableIsOut(state: RolloutState, { cause, message }: Harm, now: number): RolloutState {
+  if (state.weightBp === 0 || !isStableOut(state)) return withdraw(state, cause, message, now)
+  return { ...state, message: `${message}; the traffic stays where it is, because stable is out` }
+}
+
+/** Said for as long as it is so; an operator who aborts all the same has been warned. */
+function watchStable(state: RolloutState, { stableIsOut }: Observation): RolloutState {
+  if (stableIsOut === undefined || stableIsOut === isStableOut(state)) return state
+  const others = state.warnings.filter(({ name }) => name !== 'stable-is-out')
+  if (!stableIsOut) return { ...state, warnings: others }
+  const message = 'not one endpoint of stable takes requests: a rollback would send users into an outage'
+  return { ...state, warnings: [...others, { name: 'stable-is-out', message }] }
+}
+
 /**
  * A deadline without any evidence pauses and asks for a person: missing evidence never withdraws. A pause for somebody else's
  * weights stays one, since those stand until it is resumed.
@@ -130,7 +158,11 @@ function overDeadline(state: RolloutState, seen: Observation, spec: RolloutSpec)
   const limit = inWords(after / 1000)
   const noEvidence = judgedRequests(state) === 0
   if (action === 'rollback' && !noEvidence) {
-    return withdraw(state, 'deadline', `not done within ${limit}`, seen.now)
+    return withdrawUnlessStableIsOut(
+      state,
+      { cause: 'deadline', message: `not done within ${limit}` },
+      seen.now,
+    )
   }
   if (state.cause === 'manual-change') return state
   return pausedFor(state, 'deadline', `not done within ${limit}${noEvidence ? ', and no evidence came' : ''}`)

@@ -1,12 +1,16 @@
 import { WeirError } from '../../contract/errors.ts'
+import type { RolloutFile } from '../../contract/rollout.ts'
 import type { GatewayClient } from '../../client/gateway.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Audit } from '../audit.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import type { Store } from '../store.ts'
+import { releaseCapacity } from './capacity.ts'
 import type { RolloutStore, StoredRollout } from './rollout-store.ts'
+import { isJudged } from './rollout-state.ts'
 import { firstState, parseRollout, refuseMetrics } from './start.ts'
+import { supersede } from './transitions.ts'
 import { applyVerb, type Verb } from './verbs.ts'
 
 export interface RolloutServiceOptions {
@@ -54,12 +58,16 @@ export function createRolloutService(options: RolloutServiceOptions) {
     const file = parseRollout(named)
     refuseMetrics(file, options.hasPrometheus)
     const { name } = file.metadata
-    refuseSecond(file.spec.route)
     if (rollouts.get(name)) throw new WeirError('conflict', `a rollout "${name}" exists already`)
-    const state = await firstState(name, file, { gateway, registry, runtime, now: clock.now() })
+    const old = otherThatMakesRoom(file)
+    const superseded = old?.state
+    const state = await firstState(name, file, { gateway, registry, runtime, now: clock.now(), superseded })
     return () => {
       store.transaction(() => {
-        refuseSecond(file.spec.route) // another request may have come in while the versions were looked up
+        const other = otherThatMakesRoom(file) // another request may have come in while the versions were looked up
+        if (other?.name !== old?.name)
+          throw new WeirError('conflict', 'another rollout was started meanwhile')
+        if (other) makeRoom(other, name, actor)
         rollouts.create({ name, source: named, file, state })
         record(name, actor, 'start', reason ?? state.message)
       })
@@ -68,13 +76,23 @@ export function createRolloutService(options: RolloutServiceOptions) {
     }
   }
 
-  function refuseSecond(route: string): void {
+  /** The rollout under way on the route, if it is to be superseded and can be. */
+  function otherThatMakesRoom({ spec: { route, supersede } }: RolloutFile): StoredRollout | undefined {
     const other = rollouts.active().find(rollout => rollout.route === route)
-    if (other)
-      throw new WeirError(
-        'conflict',
-        `rollout "${other.name}" is under way on route ${route}; abort it first`,
-      )
+    if (other === undefined) return undefined
+    const underWay = `rollout "${other.name}" is under way on route ${route}`
+    if (!supersede)
+      throw new WeirError('conflict', `${underWay}; abort it first, or ask with supersede: true`)
+    const { phase } = other.state
+    if (phase === 'Pending' || isJudged(other.state)) return other
+    throw new WeirError('conflict', `${underWay} and already ${phase}; wait for its end`)
+  }
+
+  function makeRoom({ name, state }: StoredRollout, by: string, actor: string): void {
+    const after = supersede(state, by, clock.now())
+    rollouts.save(name, after)
+    record(name, actor, 'superseded', after.message)
+    releaseCapacity(runtime, after)
   }
 
   function getAt(name: string, ifMatch: number | undefined): StoredRollout {

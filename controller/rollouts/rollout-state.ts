@@ -18,6 +18,7 @@ export type EndCause =
   | 'unavailable'
   | 'metric'
   | 'hook'
+  | 'superseded'
 
 export interface Placement {
   readonly version: string
@@ -102,7 +103,7 @@ export interface Expectation {
 
 /** Something that an operator should know at once, although the rollout goes on. */
 export interface Warning {
-  readonly name: 'budget-out-of-reach'
+  readonly name: 'budget-out-of-reach' | 'stable-is-out'
   readonly message: string
 }
 
@@ -114,6 +115,15 @@ export const LATER_FIELDS = {
   metrics: [],
   gate: null,
 } as const
+
+export function isStableOut({ warnings }: RolloutState): boolean {
+  return warnings.some(({ name }) => name === 'stable-is-out')
+}
+
+/** The first version of a route has nothing to be compared with, and nothing to go back to. */
+export function isFirst({ stable }: Partial<Pick<RolloutState, 'stable'>>): boolean {
+  return stable?.endpoints.length === 0
+}
 
 export function isOver(state: RolloutState): boolean {
   return TERMINAL_PHASES.has(state.phase)

@@ -38,7 +38,7 @@ export interface RolloutView {
 }
 
 export function rolloutView({ name, route, file, state, version }: StoredRollout): RolloutView {
-  const { strategy, steps } = planOf(file.spec)
+  const { strategy, steps } = planOf(file.spec, state)
   const step = steps[state.step]
   return {
     name,

@@ -15,7 +15,7 @@ export function wayAhead(from: Place, spec: RolloutSpec): WayAhead {
   const stages: Stage[] = []
   let { step, weightBp } = from
   for (;;) {
-    const view = currentStep({ step, weightBp }, spec)
+    const view = currentStep({ ...from, step, weightBp }, spec)
     switch (view.kind) {
       case 'done':
         return { stages, needsPerson: false }
@@ -51,7 +51,7 @@ export function wayAhead(from: Place, spec: RolloutSpec): WayAhead {
 
 /** A verdict that goes neither by the clock nor by a number of requests comes when it comes. */
 export function isForeseeable(from: Place, spec: RolloutSpec): boolean {
-  return planOf(spec)
+  return planOf(spec, from)
     .steps.slice(from.step)
     .every(step => !('compare' in step))
 }

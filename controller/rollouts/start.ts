@@ -8,12 +8,15 @@ import { parseCondition } from '../judge/condition.ts'
 import type { ModelVersion, Registry } from '../registry/registry.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { LATER_FIELDS, type Placement, type RolloutState } from './rollout-state.ts'
+import { mirrorOff } from './transitions.ts'
 
 interface StartOptions {
   readonly gateway: GatewayClient
   readonly registry: Registry
   readonly runtime: Runtime
   readonly now: number
+  /** The rollout that makes room for this one. */
+  readonly superseded: RolloutState | undefined
 }
 
 /** Parses a rollout as somebody wrote it; throws `invalid_setting`, naming what is wrong. */
@@ -54,12 +57,13 @@ export async function firstState(
   file: RolloutFile,
   options: StartOptions,
 ): Promise<RolloutState> {
-  const { gateway, registry, runtime, now } = options
+  const { gateway, registry, runtime, now, superseded } = options
   const { route, modelVersion, drill, analysis } = file.spec
   const { policy } = await gateway.route(route)
   const stableEndpoints = endpointsOf(policy.variants, 'stable', route)
-  const candidateEndpoints = endpointsOf(policy.variants, 'candidate', route)
-  const stable = await whatAnswers(stableEndpoints, route)
+  const candidateEndpoints =
+    superseded?.previousCandidateEndpoints ?? endpointsOf(policy.variants, 'candidate', route)
+  const stable = await whatIsStable(stableEndpoints, file.spec)
   const version = await registry.get(stable.model, modelVersion)
   if (stable.digest === version.digest && drill === undefined) {
     throw new WeirError(
@@ -76,7 +80,7 @@ export async function firstState(
     step: 0,
     stepSince: null,
     weightBp: 0,
-    mirrorPercent: null,
+    mirrorPercent: superseded === undefined ? null : mirrorOff(superseded),
     settleSeconds: (analysis.settle ?? policy.timeoutMs + analysis.interval) / 1000,
     requestsBeforeStep: 0,
     stable: { version: stable.version, digest: stable.digest, endpoints: stableEndpoints },
@@ -103,6 +107,18 @@ function endpointsOf(
   throw new WeirError(
     'conflict',
     `route ${route} has no variant "${variant}"; a canary needs stable and candidate`,
+  )
+}
+
+async function whatIsStable(
+  endpoints: readonly string[],
+  { route, model }: RolloutFile['spec'],
+): Promise<Placement & { model: string }> {
+  if (endpoints.length > 0) return whatAnswers(endpoints, route)
+  if (model !== undefined) return { model, version: 'none', digest: 'none', endpoints }
+  throw new WeirError(
+    'invalid_setting',
+    `spec.model: route ${route} has no version yet, so it must be said which model this is`,
   )
 }
 

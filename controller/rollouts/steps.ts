@@ -28,11 +28,11 @@ type AnyStepView =
 export type StepView<Kind extends AnyStepView['kind']> = Extract<AnyStepView, { kind: Kind }>
 
 /** How far a rollout has come. */
-export type Place = Pick<RolloutState, 'step' | 'weightBp'>
+export type Place = Pick<RolloutState, 'step' | 'weightBp'> & Partial<Pick<RolloutState, 'stable'>>
 
 /** What the step at which a rollout stands asks for. */
 export function currentStep(state: Place, spec: RolloutSpec): AnyStepView {
-  const { steps } = planOf(spec)
+  const { steps } = planOf(spec, state)
   const step = steps[state.step]
   if (step === undefined) return { kind: 'done' }
   if ('setWeight' in step) return { kind: 'set-weight', weightBp: Math.round(step.setWeight * 100) }

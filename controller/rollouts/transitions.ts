@@ -29,7 +29,7 @@ export function withdraw(state: RolloutState, cause: EndCause, message: string, 
 }
 
 /** A mirror that a step of this rollout turned on ends with it; the operator's own is left alone. */
-function mirrorOff(state: RolloutState): 0 | null {
+export function mirrorOff(state: RolloutState): 0 | null {
   return state.mirrorPercent === null ? null : 0
 }
 
@@ -39,6 +39,15 @@ export function pausedFor(state: RolloutState, cause: PauseCause, message: strin
 
 export function finish(state: RolloutState, phase: Phase, now: number): RolloutState {
   return { ...state, phase, endedAt: now }
+}
+
+/** Makes room: the newer rollout's first policy takes the traffic off this candidate. */
+export function supersede(state: RolloutState, by: string, now: number): RolloutState {
+  return finish(
+    { ...state, cause: 'superseded', weightBp: 0, message: `superseded by ${by}` },
+    'Superseded',
+    now,
+  )
 }
 
 export function enterStep(state: RolloutState, step: number, now: number): RolloutState {

@@ -1,6 +1,6 @@
 import { WeirError } from '../../contract/errors.ts'
 import type { RolloutSpec } from '../../contract/rollout.ts'
-import { isJudged, isOver, type RolloutState } from './rollout-state.ts'
+import { isJudged, isOver, isStableOut, type RolloutState } from './rollout-state.ts'
 import { planOf } from './strategies/plan.ts'
 import { promote, withdraw } from './transitions.ts'
 
@@ -22,7 +22,12 @@ export function applyVerb(verb: Verb, state: RolloutState, context: VerbContext)
     case 'reject':
       return state.phase === 'RollingBack'
         ? state
-        : withdraw(state, 'operator', `${verb === 'abort' ? 'aborted' : 'rejected'} by ${actor}`, now)
+        : withdraw(
+            state,
+            'operator',
+            `${verb === 'abort' ? 'aborted' : 'rejected'} by ${actor}${warned(state)}`,
+            now,
+          )
     case 'pause':
       requireJudged(verb, state)
       // somebody else's weights stand until a resume: with another cause the next look would overwrite them
@@ -36,7 +41,7 @@ export function applyVerb(verb: Verb, state: RolloutState, context: VerbContext)
       return resumed(state, state.step + 1, context)
     case 'skip-step':
       requireJudged(verb, state)
-      if (state.step >= planOf(spec).steps.length)
+      if (state.step >= planOf(spec, state).steps.length)
         throw new WeirError('conflict', 'there is no step left to skip')
       return resumed(state, state.step + 1, context)
     case 'promote':
@@ -44,6 +49,11 @@ export function applyVerb(verb: Verb, state: RolloutState, context: VerbContext)
       requireJudged(verb, state)
       return promote(state, `promoted by ${actor}`)
   }
+}
+
+/** What an operator decides is obeyed, and said what it does. */
+function warned(state: RolloutState): string {
+  return isStableOut(state) ? ', although stable is out: users are sent into its outage' : ''
 }
 
 function resumed(state: RolloutState, step: number, { now, actor }: VerbContext): RolloutState {

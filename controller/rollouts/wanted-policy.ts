@@ -37,7 +37,8 @@ function policy(
   mirrorPercent: number | null,
 ): WantedPolicy {
   return {
-    weights: { stable: (10_000 - weightBp) / 100, candidate: weightBp / 100 },
+    // without any stable version the route is closed to what the candidate does not take
+    weights: { stable: stable.length === 0 ? 0 : (10_000 - weightBp) / 100, candidate: weightBp / 100 },
     variants: { stable: { endpoints: stable }, candidate: { endpoints: candidate } },
     ...(mirrorPercent === null ? {} : { mirror: { to: 'candidate', percent: mirrorPercent } }),
   }

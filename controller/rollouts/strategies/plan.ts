@@ -1,5 +1,6 @@
 import type { RolloutSpec } from '../../../contract/rollout.ts'
-import type { Step, StrategyName } from '../../../contract/strategy.ts'
+import type { Step, Strategy, StrategyName } from '../../../contract/strategy.ts'
+import { isFirst, type RolloutState } from '../rollout-state.ts'
 import { blueGreenSteps } from './blue-green.ts'
 import { shadowSteps } from './shadow.ts'
 
@@ -18,8 +19,19 @@ export interface Plan {
   readonly steps: readonly PlanStep[]
 }
 
+/** The first version of a route has nothing to be compared with: it takes all traffic and is watched. */
+const FIRST_VERSION: readonly PlanStep[] = [{ setWeight: 100 }, { watch: {} }]
+
 /** What a strategy compiles to: steps for the one walker. */
-export function planOf({ strategy }: Pick<RolloutSpec, 'strategy'>): Plan {
+export function planOf(
+  { strategy }: Pick<RolloutSpec, 'strategy'>,
+  place: Partial<Pick<RolloutState, 'stable'>>,
+): Plan {
+  const plan = planBeside(strategy)
+  return isFirst(place) ? { ...plan, steps: FIRST_VERSION } : plan
+}
+
+function planBeside(strategy: Strategy): Plan {
   const { canary, blueGreen, shadow } = strategy
   if (canary) return { strategy: 'canary', steps: canary.steps }
   if (blueGreen) return { strategy: 'blueGreen', steps: blueGreenSteps(blueGreen) }
