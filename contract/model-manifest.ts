@@ -175,7 +175,6 @@ const customServer = z.strictObject({
     )
     .max(10_000),
 })
-export type CustomServer = z.infer<typeof customServer>
 
 const customManifest = z.strictObject({ ...common, server: customServer })
 export type CustomManifest = z.infer<typeof customManifest>

@@ -39,7 +39,7 @@ export async function writeCustomFolder(
  * A server as a team may have one, in Node: /score says what it was given, /crash ends it, /sick makes it unhealthy, /unready
  * makes it not ready, /grow takes 200 MB.
  */
-export const NODE_SERVER = `
+const NODE_SERVER = `
 import { createServer } from 'node:http'
 let health = 200, ready = 200, held
 createServer((request, response) => {
