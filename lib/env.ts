@@ -27,6 +27,7 @@ const SHARED_SETTINGS = [
   'WEIR_REQUIRE_ALL',
   'WEIR_GATEWAY',
   'WEIR_CONTROLLER',
+  'WEIR_ALERTS',
 ]
 
 class EnvError extends Error {}

@@ -12,5 +12,9 @@ export function addController(program: Command): void {
     .option('--models <dir>', 'where versions of models are kept', 'models')
     .option('--state <dir>', 'state folder (default: WEIR_STATE, else .weir)')
     .option('--first-serving-port <n>', 'model servers take free ports from here on', '9101')
+    .option(
+      '--alerts <file>',
+      'who hears of alerts (default: WEIR_ALERTS, else alerts.yaml in the state folder)',
+    )
     .action(options => execProgram('controller/main.ts', passOn(options)))
 }

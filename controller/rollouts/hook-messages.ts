@@ -63,7 +63,7 @@ function events(transition: Transition): readonly HookCall[] {
       key: `${name}/event/${version}.${index}/${hook.name}`,
       hook,
       payload: payloadOf(transition, hook, {
-        eventMessage: change.reason,
+        eventMessage: `${change.action}: ${change.reason}`,
         eventType: isWarning(change, after) ? 'Warning' : 'Normal',
         timestamp: String(now),
         action: change.action,
