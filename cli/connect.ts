@@ -1,5 +1,6 @@
 import { userInfo } from 'node:os'
 import type { Command } from 'commander'
+import { WeirError } from '../contract/errors.ts'
 import { createControllerClient, type ControllerClient } from '../client/controller.ts'
 import { createGatewayClient, type GatewayClient } from '../client/gateway.ts'
 
@@ -26,12 +27,22 @@ export function withConnection(command: Command): Command {
 }
 
 export function connectGateway({ gateway }: ConnectOptions): GatewayClient {
-  return createGatewayClient({ baseUrl: gateway })
+  return createGatewayClient({ baseUrl: requireUrl(gateway, '--gateway or WEIR_GATEWAY') })
 }
 
 /** What the operator does is recorded under the name of the system's user. */
 export function connectController({ controller }: ConnectOptions): ControllerClient {
-  return createControllerClient({ baseUrl: controller, actor: userInfo().username })
+  const baseUrl = requireUrl(controller, '--controller or WEIR_CONTROLLER')
+  return createControllerClient({ baseUrl, actor: userInfo().username })
+}
+
+/** Throws, naming the setting that is to be changed. */
+export function requireUrl(text: string, setting: string): string {
+  if (/^https?:$/.test(URL.parse(text)?.protocol ?? '')) return text.replace(/\/+$/, '')
+  throw new WeirError(
+    'invalid_setting',
+    `"${text}" is no address: ${setting} must be one such as http://127.0.0.1:8081`,
+  )
 }
 
 export function print(text: string): void {

@@ -1,4 +1,3 @@
-import { parseArgs } from 'node:util'
 import { z } from 'zod'
 import { createGatewayClient } from '../client/gateway.ts'
 import { systemClock } from '../lib/clock.ts'
@@ -20,6 +19,7 @@ import { createAudit } from './audit.ts'
 import { createGatewayScrape } from './evidence/gateway-scrape.ts'
 import { createPrometheus } from './evidence/prometheus.ts'
 import { createControllerMetrics } from './metrics.ts'
+import { readOptions } from './options.ts'
 import { createLocalRegistry } from './registry/local.ts'
 import { createRecordedGateway } from './recorded-gateway.ts'
 import { createHooks, tellChanges } from './rollouts/hooks.ts'
@@ -30,25 +30,11 @@ import { createProcessRuntime } from './runtime/processes.ts'
 import { seedRoute } from './runtime/seed.ts'
 import { openStore } from './store.ts'
 
-const { values } = parseArgs({
-  options: {
-    port: { type: 'string', default: '8090' },
-    host: { type: 'string', default: '127.0.0.1' },
-    gateway: { type: 'string', default: 'http://127.0.0.1:8081' },
-    models: { type: 'string', default: 'models' },
-    state: { type: 'string' },
-    'first-serving-port': { type: 'string', default: '9101' },
-    /** ROUTE=MODEL:STABLE,CANDIDATE: the versions to run behind a route's endpoints when nothing runs yet. */
-    seed: { type: 'string' },
-    'owner-pid': { type: 'string' },
-    /** In place of WEIR_ALERTS. */
-    alerts: { type: 'string' },
-  },
-})
 const clock = systemClock
-const ownerPid = values['owner-pid'] === undefined ? undefined : Number(values['owner-pid'])
 
 async function main(): Promise<void> {
+  const values = readOptions(process.argv.slice(2))
+  const ownerPid = values['owner-pid']
   const env = readEnv(
     {
       WEIR_STATE: z.string().default('.weir'),
@@ -61,8 +47,8 @@ async function main(): Promise<void> {
   )
   const log = createLog('controller', env.WEIR_LOG_LEVEL)
   const stateDir = values.state ?? env.WEIR_STATE
-  const { receivers, watch } = await readAlertsConfig(stateDir, values.alerts ?? env.WEIR_ALERTS)
   lockFolder(stateDir, 'controller') // two would decide, and apply, twice; given back when this process ends
+  const { receivers, watch } = await readAlertsConfig(stateDir, values.alerts ?? env.WEIR_ALERTS)
   const store = openStore(stateDir)
   const audit = createAudit(store)
   const outbox = createOutbox(store, clock)
@@ -82,7 +68,7 @@ async function main(): Promise<void> {
     registry,
     stateDir,
     host: '127.0.0.1',
-    firstPort: Number(values['first-serving-port']),
+    firstPort: values['first-serving-port'],
     clock,
     log,
     ownerPid,
@@ -130,7 +116,7 @@ async function main(): Promise<void> {
     metrics,
     alerts,
   })
-  await app.listen({ port: Number(values.port), host: values.host })
+  await app.listen({ port: values.port, host: values.host })
 
   const work = new AbortController()
   stopOnSignals({

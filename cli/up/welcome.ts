@@ -15,6 +15,10 @@ interface WelcomeFacts {
 export async function welcome({ options, versions, weights }: WelcomeFacts): Promise<string> {
   const { host, port, operatorPort, controllerPort, model } = options
   const gateway = `http://${host}:${port}`
+  const to = flags({ gateway: [host, operatorPort, '8081'], controller: [host, controllerPort, '8090'] })
+  const toGateway = flags({ gateway: [host, operatorPort, '8081'] })
+  const toController = flags({ controller: [host, controllerPort, '8090'] })
+  const toPublic = flags({ url: [host, port, '8080'] })
   const variants = Object.entries(weights).map(
     ([variant, weight]) =>
       `${variant} is version ${versions[variant] ?? '?'} with ${weight} % of the traffic`,
@@ -29,13 +33,26 @@ Weir is up. ${model}: ${variants.join(', ')}.
 Try next, in a second terminal in this folder:
 
   curl -F file=@${await samplePhoto(options)} ${gateway}/predict
-  npx weir traffic set ${model} stable=80 candidate=20
-  npx weir status
-  npx weir traffic set ${model} stable=100 candidate=0
-  npx weir load --rate 40 --duration 150s &
-  npx weir rollout start ${model} --to ${versions['candidate'] ?? options.candidate} --wait
+  npx weir traffic set ${model} stable=80 candidate=20${toGateway}
+  npx weir status${to}
+  npx weir traffic set ${model} stable=100 candidate=0${toGateway}
+  npx weir load --rate 40 --duration 150s${toPublic} &
+  npx weir rollout start ${model} --to ${versions['candidate'] ?? options.candidate} --wait${toController}
 
 Ctrl-C stops everything; npm start continues from here, npm start -- --fresh begins anew.`
+}
+
+/** Where verbs look by themselves: this machine, or all of its addresses. */
+const HERE: ReadonlySet<string> = new Set(['127.0.0.1', '0.0.0.0', '::'])
+
+type Address = readonly [host: string, port: string, usualPort: string]
+
+/** What a verb must be told to find this Weir; nothing where it looks there by itself. */
+function flags(addresses: Readonly<Record<string, Address>>): string {
+  return Object.entries(addresses)
+    .filter(([, [host, port, usualPort]]) => port !== usualPort || !HERE.has(host))
+    .map(([name, [host, port]]) => ` --${name} http://${HERE.has(host) ? '127.0.0.1' : host}:${port}`)
+    .join('')
 }
 
 async function samplePhoto({ models, model }: UpOptions): Promise<string> {

@@ -3,7 +3,7 @@ import { durationMs } from '../../contract/units.ts'
 import { WeirError } from '../../contract/errors.ts'
 import { systemClock } from '../../lib/clock.ts'
 import { parseNumber } from '../assignments.ts'
-import { print, printJson } from '../connect.ts'
+import { print, printJson, requireUrl } from '../connect.ts'
 import { quantileOf, readPhotos, startSteadyLoad, type LoadResult } from '../load/steady-load.ts'
 
 interface Options {
@@ -39,7 +39,7 @@ async function load({ url, photos, rate, duration, users, json }: Options): Prom
   if (requestsPerSecond <= 0 || requestsPerSecond > MAX_RATE)
     throw new WeirError('invalid_setting', `--rate must be above 0 and at most ${MAX_RATE}`)
   const running = startSteadyLoad({
-    url,
+    url: requireUrl(url, '--url'),
     photos: await readPhotos(photos),
     requestsPerSecond,
     users: parseNumber(users, '--users'),
@@ -57,6 +57,8 @@ function describe({ sent, failed, byVariant, fallbacks, recentMs, firstFailure }
   const split = Object.entries(byVariant).map(
     ([variant, count]) => `${variant} ${count} (${((100 * count) / Math.max(1, sent)).toFixed(1)} %)`,
   )
+  if (split.length === 0)
+    return `${sent} sent, ${failed} failed: nothing answered${firstFailure === null ? '' : ` (${firstFailure})`}`
   return [
     `${sent} sent, ${failed} failed${firstFailure === null ? '' : ` (first: ${firstFailure})`}`,
     `answered by ${split.join(', ')}${fallbacks > 0 ? `; ${fallbacks} after another variant failed` : ''}`,

@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises'
+import { readFile, stat, writeFile } from 'node:fs/promises'
 import type { Command } from 'commander'
 import { parse } from 'yaml'
 import type { Rollout } from '../../client/controller.ts'
@@ -176,8 +176,21 @@ async function patiently<T>(ask: () => Promise<T>): Promise<T> {
   }
 }
 
+async function requireFolder(dir: string): Promise<void> {
+  const isFolder = await stat(dir).then(
+    found => found.isDirectory(),
+    (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return false
+      throw error
+    },
+  )
+  if (!isFolder)
+    throw new WeirError('invalid_setting', `--dir "${dir}" is no folder; make it first, or name another`)
+}
+
 async function exportHistory(name: string, options: ConnectOptions & { dir: string }): Promise<void> {
   const { rollout, history } = await connectController(options).evidence(name)
+  await requireFolder(options.dir)
   const files = {
     rollout: `${options.dir}/${name}.rollout.json`,
     history: `${options.dir}/${name}.history.json`,
