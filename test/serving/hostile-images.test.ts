@@ -15,10 +15,11 @@ import { reachingOut, straceInto } from './system-calls.ts'
 const GROWTH_LIMIT_MIB = 200
 
 t.test('hostile files get a prediction or a 4xx, and nothing else happens', async t => {
-  const trace = join(t.testdir(), '..', `strace-hostile-${process.pid}.log`)
+  const folder = t.testdir()
+  const trace = join(folder, 'strace.log')
   const strace = findProgram('strace')
   const under = 'path' in strace ? straceInto(trace) : []
-  const args = ['--model', await writeModelFolder(t.testdir()), '--port', '0', '--workers', '2']
+  const args = ['--model', await writeModelFolder(folder), '--port', '0', '--workers', '2']
   const { line, exited } = startProcess(t, args, leanMemory(), under)
   const { address: url = '', pid = '' } = await line('listening')
   await line('ready')
