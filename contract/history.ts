@@ -46,6 +46,8 @@ export const look = z.strictObject({
   series: z.array(series),
   /** Users are pinned by a key, so that the shares of requests need not be those of the weights. */
   sticky: z.boolean().optional(),
+  /** The gateway's epoch: the policy version of the last weight change, to which feedback belongs. */
+  epoch: z.int().optional(),
   /** What the strategy decides on beside them. */
   counters: z.array(counted).optional(),
   /** What `analysis.metrics` were, where a rollout has any. */
@@ -74,7 +76,7 @@ export interface Decision {
   readonly e: number
   /** 1/alpha: the candidate is withdrawn at the first e at or above it. */
   readonly threshold: number
-  readonly cause: HarmCause | 'disagreement' | null
+  readonly cause: HarmCause | 'disagreement' | 'feedback' | null
   /** Largest upper bound on the gating metrics' excess (candidate minus stable), a fraction; 1 is unknown. */
   readonly u: number
   /** Requests in usable blocks so far. */

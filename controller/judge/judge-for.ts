@@ -1,6 +1,7 @@
 import type { Decision, History } from '../../contract/history.ts'
 import type { MetricName } from '../../contract/metrics.ts'
 import type { RolloutSpec } from '../../contract/rollout.ts'
+import { createExperiment, goalCounters } from './experiment.ts'
 import { createJudge, judgeOptions, type Judge } from './judge.ts'
 import type { JudgeTiming } from './options.ts'
 import { createShadow, PAIR_COUNTERS } from './shadow.ts'
@@ -9,14 +10,16 @@ import { createWatch } from './watch.ts'
 /** The judge that a rollout's strategy needs. */
 export function createJudgeFor(spec: RolloutSpec, timing: JudgeTiming = {}): Judge {
   const options = judgeOptions(spec, timing)
-  const { blueGreen, shadow } = spec.strategy
+  const { blueGreen, shadow, ab } = spec.strategy
   if (shadow && timing.comparator !== null) return createShadow(options, shadow)
+  if (ab && timing.comparator !== null) return createExperiment(options, ab)
   const alone = blueGreen !== undefined || timing.comparator === null
   return alone ? createWatch(options, { windowSeconds: spec.analysis.watch / 1000 }) : createJudge(options)
 }
 
 /** What a strategy decides on beside the judge's own counters. */
-export function countersFor({ strategy: { shadow } }: RolloutSpec): readonly MetricName[] {
+export function countersFor({ strategy: { shadow, ab } }: RolloutSpec): readonly MetricName[] {
+  if (ab) return goalCounters(ab.goal)
   return shadow ? PAIR_COUNTERS : []
 }
 

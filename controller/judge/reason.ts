@@ -54,6 +54,7 @@ const HARMS = {
   latency: 'the candidate is slower than stable',
   absolute: 'the candidate misses its objective and is worse than stable',
   disagreement: 'the candidate answers otherwise than stable',
+  feedback: 'users do worse with the candidate',
 } as const
 
 function harm({ decision }: Reasons): string {

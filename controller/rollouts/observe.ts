@@ -47,16 +47,23 @@ export function createObserver(options: ObserverOptions) {
   }
 
   /** A look without evidence is one without series: its weights count, and the judge says that it holds. */
-  async function takeLook(rollout: StoredRollout, policy: PolicyView): Promise<Look> {
+  async function takeLook(
+    rollout: StoredRollout,
+    policy: PolicyView,
+    statusAsked: Promise<RouteStatus | null> | null,
+  ): Promise<Look> {
     const { name, route, file, state } = rollout
     const wanted = isJudged(state) ? file.spec.analysis.metrics : []
-    const [result, measured] = await Promise.all([
-      evidence.look(route, countersFor(file.spec)),
+    const besides = countersFor(file.spec)
+    const [result, measured, status] = await Promise.all([
+      evidence.look(route, besides),
       measureAll(prometheus, wanted),
+      statusAsked,
     ])
     const beside = {
       weights: weightsBp(policy),
       sticky: policy.sticky !== undefined,
+      ...(status !== null && besides.length > 0 && { epoch: status.epoch }),
       ...(measured.length > 0 && { metrics: measured }),
     }
     if (result.kind === 'look') return { ...result.look, ...beside }
@@ -70,11 +77,14 @@ export function createObserver(options: ObserverOptions) {
     const now = clock.now()
     const judged = isJudged(state)
     const policy = await orNull('the policy cannot be read', name, gateway.route(route))
+    const statusAsked = judged
+      ? orNull('the endpoints cannot be asked for', name, gateway.status(route))
+      : null
     const [status, candidate, look] = await Promise.all([
-      judged ? orNull('the endpoints cannot be asked for', name, gateway.status(route)) : null,
+      statusAsked,
       state.phase === 'Pending' ? runtime.status(state.deployment.id) : NOT_ASKED,
       policy !== null && (judged || state.phase === 'Pending') && lookIsDue
-        ? takeLook(rollout, policy.policy)
+        ? takeLook(rollout, policy.policy, statusAsked)
         : null,
     ])
     return { now, policy, status, candidate, look }

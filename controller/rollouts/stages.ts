@@ -53,7 +53,7 @@ export function wayAhead(from: Place, spec: RolloutSpec): WayAhead {
 export function isForeseeable(from: Place, spec: RolloutSpec): boolean {
   return planOf(spec, from)
     .steps.slice(from.step)
-    .every(step => !('compare' in step))
+    .every(step => !('compare' in step || 'experiment' in step))
 }
 
 function pauseStage(view: StepView<'pause'>, weightBp: number, spec: RolloutSpec): Stage {

@@ -63,6 +63,12 @@ export async function firstState(
   const stableEndpoints = endpointsOf(policy.variants, 'stable', route)
   const candidateEndpoints =
     superseded?.previousCandidateEndpoints ?? endpointsOf(policy.variants, 'candidate', route)
+  if (file.spec.strategy.ab && policy.sticky === undefined) {
+    throw new WeirError(
+      'invalid_setting',
+      `spec.strategy.ab: route ${route} has no sticky key, so users would change arms with every request`,
+    )
+  }
   const stable = await whatIsStable(stableEndpoints, file.spec)
   const version = await registry.get(stable.model, modelVersion)
   if (stable.digest === version.digest && drill === undefined) {

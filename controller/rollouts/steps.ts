@@ -40,7 +40,7 @@ export function currentStep(state: Place, spec: RolloutSpec): AnyStepView {
   if ('approval' in step) return { kind: 'approval' }
   if ('record' in step) return { kind: 'record', durationMs: step.record.durationMs }
   if ('watch' in step) return { kind: 'verdict', durationMs: spec.analysis.watch }
-  if ('compare' in step) return { kind: 'verdict', durationMs: null }
+  if ('compare' in step || 'experiment' in step) return { kind: 'verdict', durationMs: null }
   if ('pause' in step) {
     return {
       kind: 'pause',

@@ -10,6 +10,7 @@ const EVIDENCE: Readonly<Record<NonNullable<Decision['cause']>, true>> = {
   latency: true,
   absolute: true,
   disagreement: true,
+  feedback: true,
 }
 
 /** What kind of transition leads from one state to another; null where only what is known has changed. */

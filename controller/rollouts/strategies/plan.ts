@@ -1,6 +1,7 @@
 import type { RolloutSpec } from '../../../contract/rollout.ts'
 import type { Step, Strategy, StrategyName } from '../../../contract/strategy.ts'
 import { isFirst, type RolloutState } from '../rollout-state.ts'
+import { abSteps } from './ab.ts'
 import { blueGreenSteps } from './blue-green.ts'
 import { shadowSteps } from './shadow.ts'
 
@@ -13,6 +14,8 @@ export type PlanStep =
   | { readonly watch: object }
   /** Copies are compared with live answers until they are proven alike, or not. */
   | { readonly compare: object }
+  /** Users decide between the arms. */
+  | { readonly experiment: object }
 
 export interface Plan {
   readonly strategy: StrategyName
@@ -32,9 +35,10 @@ export function planOf(
 }
 
 function planBeside(strategy: Strategy): Plan {
-  const { canary, blueGreen, shadow } = strategy
+  const { canary, blueGreen, shadow, ab } = strategy
   if (canary) return { strategy: 'canary', steps: canary.steps }
   if (blueGreen) return { strategy: 'blueGreen', steps: blueGreenSteps(blueGreen) }
   if (shadow) return { strategy: 'shadow', steps: shadowSteps(shadow) }
+  if (ab) return { strategy: 'ab', steps: abSteps(ab) }
   throw new Error('a rollout without a strategy') // the schema lets none through
 }
