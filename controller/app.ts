@@ -9,6 +9,7 @@ import { createHttpServer } from '../lib/http-server.ts'
 import type { Log } from '../lib/log.ts'
 import { alertView, type Alerts } from './alerts/alerts.ts'
 import type { Audit } from './audit.ts'
+import { addEvents } from './events.ts'
 import type { ControllerMetrics } from './metrics.ts'
 import { createIdempotency } from './idempotency.ts'
 import type { Registry } from './registry/registry.ts'
@@ -47,6 +48,7 @@ export async function createControllerApp(options: ControllerAppOptions): Promis
   addRollouts(app, options)
   addModels(app, options)
   addAudit(app, options)
+  addEvents(app, options)
   app.get('/v1/alerts', async () => ({ items: options.alerts.list().map(alertView) }))
   app.get('/metrics', async (_, reply) =>
     reply.type(options.metrics.contentType).send(await options.metrics.render()),

@@ -1,3 +1,4 @@
+import { EventEmitter } from 'node:events'
 import { mkdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -6,6 +7,8 @@ export interface Store {
   readonly db: DatabaseSync
   /** Runs `work` as one transaction: all of it lasts, also through a power cut, or none of it. Within another it joins that. */
   transaction<T>(work: () => T): T
+  /** Calls back soon after each commit; the result ends that. */
+  onCommit(listener: () => void): () => void
   close(): void
 }
 
@@ -19,12 +22,14 @@ function prepareStore(db: DatabaseSync): Store {
   db.exec(
     'PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 5000',
   )
+  const committed = new EventEmitter().setMaxListeners(0)
   const transaction = <T>(work: () => T): T => {
     if (db.isTransaction) return work()
     db.exec('BEGIN IMMEDIATE')
     try {
       const result = work()
       db.exec('COMMIT')
+      committed.emit('commit')
       return result
     } catch (error) {
       db.exec('ROLLBACK')
@@ -32,7 +37,16 @@ function prepareStore(db: DatabaseSync): Store {
     }
   }
   transaction(() => migrate(db))
-  return { db, transaction, close: () => db.close() }
+  return {
+    db,
+    transaction,
+    onCommit(listener) {
+      const soon = () => void setImmediate(() => db.isOpen && listener()) // not as a part of whoever committed
+      committed.on('commit', soon)
+      return () => committed.off('commit', soon)
+    },
+    close: () => db.close(),
+  }
 }
 
 /** One entry a schema version; appended to, never edited, because databases of users have run them. */
