@@ -54,6 +54,9 @@ const sticky = z.union([
   z.strictObject({ clientAddress: z.literal(true), salt }),
 ])
 
+/** Requests that carry this header with this value go to this variant, at any weight. */
+const headerRoute = z.strictObject({ header: headerName, value: z.string().min(1).max(1024), to: name })
+
 const mirror = z.strictObject({
   to: name,
   percent: percent.default(0),
@@ -118,6 +121,8 @@ const route = z.strictObject({
   /** Percent per variant, two decimals; they sum to 100, or to 0 for a closed route. */
   weights: z.record(name, percent),
   sticky: sticky.optional(),
+  /** Before sticky key and weights, the first that fits; counted as overrides, so that chosen users sway no evidence. */
+  headerRoutes: z.array(headerRoute).max(20).default([]),
   contract: z.enum(['prediction', 'none']).default('prediction'),
   mirror: mirror.optional(),
   fallback: fallback.optional(),
@@ -236,6 +241,10 @@ function danglingTargets(policy: RoutePolicy): Contradiction[] {
       ? []
       : [{ path: [setting, 'to'], message: `there is no variant "${value.to}"` }],
   )
+  for (const [index, { to }] of policy.headerRoutes.entries()) {
+    if (to in variants) continue
+    found.push({ path: ['headerRoutes', String(index), 'to'], message: `there is no variant "${to}"` })
+  }
   if (hedge && !idempotent) found.push({ path: ['hedge'], message: 'needs `idempotent: true`' })
   return found
 }

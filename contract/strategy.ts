@@ -9,9 +9,28 @@ const ramp = z.strictObject({
   ramp: z.strictObject({ riskBudget: percentagePoints.optional(), to: percent.default(95) }),
 })
 const mirror = z.strictObject({ mirror: z.strictObject({ percent }) })
+/** Requests with this header go to the candidate whatever its weight, until the rollout ends: for testers of one's own. */
+const headerRoute = z.strictObject({
+  headerRoute: z.strictObject({
+    header: z
+      .string()
+      .regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/, 'must be a header name')
+      .transform(text => text.toLowerCase()),
+    value: z.string().min(1).max(1024),
+  }),
+})
+/** Stays at the weight until so much is known about the candidate. */
+const analysisStep = z.strictObject({
+  analysis: z.strictObject({
+    /** The excess over stable to be ruled out. */
+    excess: percentagePoints.optional(),
+    /** Of the candidate, since the step began. */
+    minRequests: z.int().min(0).max(1e9).default(0),
+  }),
+})
 const approval = z.strictObject({ approval: z.strictObject({}) })
 
-const step = z.union([setWeight, pause, ramp, mirror, approval])
+const step = z.union([setWeight, pause, ramp, mirror, headerRoute, analysisStep, approval])
 export type Step = z.infer<typeof step>
 
 /** A part of the traffic first, and more as time and evidence allow. */

@@ -44,6 +44,8 @@ export interface RolloutState {
   readonly settleSeconds: number
   /** What a mirror step asked for; null leaves the route's mirror as the operator set it. */
   readonly mirrorPercent: number | null
+  /** Whose requests a step gave to the candidate at any weight; null: the operator's own routes are left as they are. */
+  readonly headerRoute: HeaderRoute | 'off' | null
   /** Candidate requests that had been judged when this step began. */
   readonly requestsBeforeStep: number
   /** The version that answers now, and that answers again if this rollout is withdrawn. */
@@ -72,6 +74,11 @@ export interface RolloutState {
   readonly metrics: readonly MetricStanding[]
   /** A move that was decided and waits for webhooks to agree. */
   readonly gate: Gate | null
+}
+
+export interface HeaderRoute {
+  readonly header: string
+  readonly value: string
 }
 
 export interface Outlook {
@@ -114,6 +121,7 @@ export const LATER_FIELDS = {
   warnings: [],
   metrics: [],
   gate: null,
+  headerRoute: null,
 } as const
 
 export function isStableOut({ warnings }: RolloutState): boolean {

@@ -35,6 +35,10 @@ export function wayAhead(from: Place, spec: RolloutSpec): WayAhead {
         if (view.atEnd) step += 1
         else weightBp = Math.round(view.nextWeightPercent * 100)
         break
+      case 'analysis':
+        stages.push(analysisStage(view, weightBp))
+        step += 1
+        break
       case 'record':
         stages.push(clockStage(view.durationMs, weightBp))
         step += 1
@@ -43,6 +47,7 @@ export function wayAhead(from: Place, spec: RolloutSpec): WayAhead {
         stages.push({ ...clockStage(view.durationMs ?? 0, weightBp), minCandidateRequests: 1 })
         step += 1
         break
+      case 'header-route':
       case 'mirror':
         step += 1
     }
@@ -63,6 +68,15 @@ function pauseStage(view: StepView<'pause'>, weightBp: number, spec: RolloutSpec
     excess: byTime || weightBp === 0 ? null : budgetFor(view.nextWeightPercent, view.riskBudget),
     minSeconds: (view.durationMs ?? 0) / 1000,
     minCandidateRequests: byTime && weightBp > 0 ? spec.analysis.minRequests : 0,
+  }
+}
+
+function analysisStage({ excess, minRequests }: StepView<'analysis'>, weightBp: number): Stage {
+  return {
+    weightPercent: weightBp / 100,
+    excess: weightBp === 0 ? null : budgetFor(100, excess),
+    minSeconds: 0,
+    minCandidateRequests: weightBp === 0 ? 0 : minRequests,
   }
 }
 

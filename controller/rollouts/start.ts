@@ -8,7 +8,7 @@ import { parseCondition } from '../judge/condition.ts'
 import type { ModelVersion, Registry } from '../registry/registry.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { LATER_FIELDS, type Placement, type RolloutState } from './rollout-state.ts'
-import { mirrorOff } from './transitions.ts'
+import { headerRouteOff, mirrorOff } from './transitions.ts'
 
 interface StartOptions {
   readonly gateway: GatewayClient
@@ -69,6 +69,12 @@ export async function firstState(
       `spec.strategy.ab: route ${route} has no sticky key, so users would change arms with every request`,
     )
   }
+  const routesByHeader = file.spec.strategy.canary?.steps.some(step => 'headerRoute' in step)
+  if (routesByHeader && superseded === undefined && policy.headerRoutes.length > 0)
+    throw new WeirError(
+      'conflict',
+      `route ${route} has headerRoutes already, which a headerRoute step would replace`,
+    )
   const stable = await whatIsStable(stableEndpoints, file.spec)
   const version = await registry.get(stable.model, modelVersion)
   if (stable.digest === version.digest && drill === undefined) {
@@ -100,6 +106,7 @@ export async function firstState(
     withdrawnAt: null,
     lastDecision: null,
     ...LATER_FIELDS,
+    headerRoute: superseded === undefined ? null : headerRouteOff(superseded),
   }
 }
 

@@ -1,6 +1,6 @@
 import type { RolloutSpec } from '../../contract/rollout.ts'
 import { RAMP_WEIGHTS } from '../judge/ladder.ts'
-import type { RolloutState } from './rollout-state.ts'
+import type { HeaderRoute, RolloutState } from './rollout-state.ts'
 import { planOf, type PlanStep } from './strategies/plan.ts'
 
 type AnyStepView =
@@ -8,6 +8,8 @@ type AnyStepView =
   | { readonly kind: 'set-weight'; readonly weightBp: number }
   | { readonly kind: 'mirror'; readonly percent: number }
   | { readonly kind: 'approval' }
+  | { readonly kind: 'header-route'; readonly route: HeaderRoute }
+  | { readonly kind: 'analysis'; readonly excess: number; readonly minRequests: number }
   | { readonly kind: 'record'; readonly durationMs: number }
   /** The strategy's judge says when it is over; null: not by the clock. */
   | { readonly kind: 'verdict'; readonly durationMs: number | null }
@@ -38,6 +40,11 @@ export function currentStep(state: Place, spec: RolloutSpec): AnyStepView {
   if ('setWeight' in step) return { kind: 'set-weight', weightBp: Math.round(step.setWeight * 100) }
   if ('mirror' in step) return { kind: 'mirror', percent: step.mirror.percent }
   if ('approval' in step) return { kind: 'approval' }
+  if ('headerRoute' in step) return { kind: 'header-route', route: step.headerRoute }
+  if ('analysis' in step) {
+    const { excess = spec.analysis.riskBudget, minRequests } = step.analysis
+    return { kind: 'analysis', excess, minRequests }
+  }
   if ('record' in step) return { kind: 'record', durationMs: step.record.durationMs }
   if ('watch' in step) return { kind: 'verdict', durationMs: spec.analysis.watch }
   if ('compare' in step || 'experiment' in step) return { kind: 'verdict', durationMs: null }

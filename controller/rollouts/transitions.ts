@@ -11,6 +11,7 @@ export function promote(state: RolloutState, message: string): RolloutState {
     cause: null,
     weightBp: 10_000,
     mirrorPercent: mirrorOff(state),
+    headerRoute: headerRouteOff(state),
     message,
   }
 }
@@ -24,6 +25,7 @@ export function withdraw(state: RolloutState, cause: EndCause, message: string, 
     message,
     weightBp: 0,
     mirrorPercent: mirrorOff(state),
+    headerRoute: headerRouteOff(state),
     withdrawnAt: now,
   }
 }
@@ -31,6 +33,10 @@ export function withdraw(state: RolloutState, cause: EndCause, message: string, 
 /** A mirror that a step of this rollout turned on ends with it; the operator's own is left alone. */
 export function mirrorOff(state: RolloutState): 0 | null {
   return state.mirrorPercent === null ? null : 0
+}
+
+export function headerRouteOff({ headerRoute }: RolloutState): 'off' | null {
+  return headerRoute === null ? null : 'off'
 }
 
 export function pausedFor(state: RolloutState, cause: PauseCause, message: string): RolloutState {

@@ -21,6 +21,16 @@ export function walkSteps(state: RolloutState, seen: Observation, spec: RolloutS
       return waitInPause(state, view, seen, spec)
     case 'ramp':
       return widen(state, view, seen, spec)
+    case 'header-route':
+      return JSON.stringify(state.headerRoute) === JSON.stringify(view.route)
+        ? walkSteps(enterStep(state, state.step + 1, seen.now), seen, spec)
+        : {
+            ...state,
+            headerRoute: view.route,
+            message: `${view.route.header}: ${view.route.value} goes to the candidate`,
+          }
+    case 'analysis':
+      return analyse(state, view, seen, spec)
     case 'record':
       return record(state, view, seen, spec)
     case 'verdict':
@@ -108,6 +118,22 @@ function record(
     return walkSteps(enterStep(state, state.step + 1, seen.now), seen, spec)
   const soFar = `${requests} requests so far, ${MIN_RECORDED_REQUESTS} needed`
   return { ...state, message: `recording stable: ${Math.ceil(leftMs / 1000)} s left; ${soFar}` }
+}
+
+/** `analysis.advance: time` asks for the number of requests alone. */
+function analyse(
+  state: RolloutState,
+  view: StepView<'analysis'>,
+  seen: Observation,
+  spec: RolloutSpec,
+): RolloutState {
+  const requests = judgedRequests(state) - state.requestsBeforeStep
+  const enough = requests >= view.minRequests && seen.decision !== null && seen.allows(100, view.excess)
+  if (enough) return walkSteps(enterStep(state, state.step + 1, seen.now), seen, spec)
+  const needed = view.minRequests > 0 ? `, ${requests} of ${view.minRequests} candidate requests` : ''
+  const reason = seen.holds.length > 0 ? `; ${seen.holds.join('; ')}` : ''
+  const points = Number((view.excess * 100).toPrecision(3))
+  return { ...state, message: `analysing: excess of ${points} pp to be ruled out${needed}${reason}` }
 }
 
 function awaitVerdict(state: RolloutState, seen: Observation, spec: RolloutSpec): RolloutState {

@@ -1,4 +1,4 @@
-import type { RolloutState } from './rollout-state.ts'
+import type { HeaderRoute, RolloutState } from './rollout-state.ts'
 
 /** The part of a route's policy that a rollout decides, as the gateway's operator API takes it. Weights in percent. */
 export interface WantedPolicy {
@@ -9,6 +9,8 @@ export interface WantedPolicy {
   }
   /** Absent: left as it is. */
   readonly mirror?: { readonly to: 'candidate'; readonly percent: number }
+  /** Absent: left as they are. */
+  readonly headerRoutes?: readonly (HeaderRoute & { readonly to: string })[]
 }
 
 /**
@@ -21,26 +23,28 @@ export function wantedPolicy(state: RolloutState): WantedPolicy {
   switch (state.phase) {
     case 'Progressing':
     case 'Paused':
-      return policy(state.weightBp, stable, candidate, state.mirrorPercent)
+      return policy(state, state.weightBp, { stable, candidate })
     case 'Promoting':
     case 'Promoted':
-      return policy(0, candidate, stable, state.mirrorPercent)
+      return policy(state, 0, { stable: candidate, candidate: stable })
     default:
-      return policy(0, stable, state.previousCandidateEndpoints, state.mirrorPercent)
+      return policy(state, 0, { stable, candidate: state.previousCandidateEndpoints })
   }
 }
 
 function policy(
+  { mirrorPercent, headerRoute }: RolloutState,
   weightBp: number,
-  stable: readonly string[],
-  candidate: readonly string[],
-  mirrorPercent: number | null,
+  { stable, candidate }: { readonly stable: readonly string[]; readonly candidate: readonly string[] },
 ): WantedPolicy {
   return {
     // without any stable version the route is closed to what the candidate does not take
     weights: { stable: stable.length === 0 ? 0 : (10_000 - weightBp) / 100, candidate: weightBp / 100 },
     variants: { stable: { endpoints: stable }, candidate: { endpoints: candidate } },
     ...(mirrorPercent === null ? {} : { mirror: { to: 'candidate', percent: mirrorPercent } }),
+    ...(headerRoute === null
+      ? {}
+      : { headerRoutes: headerRoute === 'off' ? [] : [{ ...headerRoute, to: 'candidate' }] }),
   }
 }
 
@@ -50,6 +54,7 @@ export function saysAll(policy: PolicyView, wanted: WantedPolicy): boolean {
     policy.weights['stable'] === wanted.weights.stable &&
     policy.weights['candidate'] === wanted.weights.candidate &&
     (wanted.mirror === undefined || (policy.mirror?.percent ?? 0) === wanted.mirror.percent) &&
+    (wanted.headerRoutes === undefined || sameRoutes(policy.headerRoutes, wanted.headerRoutes)) &&
     sameEndpoints(policy.variants['stable']?.endpoints, wanted.variants.stable.endpoints) &&
     sameEndpoints(policy.variants['candidate']?.endpoints, wanted.variants.candidate.endpoints)
   )
@@ -60,6 +65,16 @@ export interface PolicyView {
   readonly variants: Readonly<Record<string, { readonly endpoints: readonly string[] }>>
   readonly mirror?: { readonly percent: number } | undefined
   readonly sticky?: unknown
+  readonly headerRoutes?: WantedPolicy['headerRoutes']
+}
+
+function sameRoutes(
+  a: WantedPolicy['headerRoutes'] = [],
+  b: NonNullable<WantedPolicy['headerRoutes']>,
+): boolean {
+  const same = (one: (typeof b)[number], other: (typeof b)[number] | undefined) =>
+    one.header === other?.header && one.value === other.value && one.to === other.to
+  return a.length === b.length && a.every((route, index) => same(route, b[index]))
 }
 
 function sameEndpoints(a: readonly string[] | undefined, b: readonly string[]): boolean {

@@ -26,6 +26,7 @@ export interface Dealer {
   /** Where a sticky key belongs. */
   readonly pin: (key: string) => string | undefined
   readonly sticky: RoutePolicy['sticky']
+  readonly headerRoutes: RoutePolicy['headerRoutes']
   readonly variants: RoutePolicy['variants']
   readonly overrideFrom: BlockList
 }
@@ -37,9 +38,9 @@ export function createDealer(
   shares: readonly Share[],
   next = createSplit(shares),
 ): Dealer {
-  const { sticky, variants, name } = policy
+  const { sticky, variants, name, headerRoutes } = policy
   const pin = createPinning(shares, sticky?.salt ?? name)
-  return { next, pin, sticky, variants, overrideFrom }
+  return { next, pin, sticky, headerRoutes, variants, overrideFrom }
 }
 
 export function sharesOf(weightsBp: Readonly<Record<string, number>>): Share[] {
@@ -48,7 +49,7 @@ export function sharesOf(weightsBp: Readonly<Record<string, number>>): Share[] {
     .map(([variant, weightBp]) => ({ variant, weightBp }))
 }
 
-/** Override (where its caller may use it) before sticky key before split. */
+/** Override (where its caller may use it) before header routes, sticky key and split. */
 export function choose(dealer: Dealer, facts: ChoiceFacts, newKey: () => string): Choice | Refusal {
   const { override } = facts
   if (override !== undefined && isListed(dealer.overrideFrom, facts.peerAddress)) {
@@ -56,6 +57,8 @@ export function choose(dealer: Dealer, facts: ChoiceFacts, newKey: () => string)
       ? { variant: override, kind: 'override' }
       : 'variant_not_found'
   }
+  const routed = dealer.headerRoutes.find(({ header, value }) => facts.headers[header] === value)
+  if (routed) return { variant: routed.to, kind: 'override' }
   const key = stickyKey(dealer.sticky, facts)
   if (key !== undefined) return split(dealer.pin(key))
   if (dealer.sticky && 'cookie' in dealer.sticky) {

@@ -325,5 +325,6 @@ function state(): RolloutState {
     warnings: [],
     metrics: [],
     gate: null,
+    headerRoute: null,
   }
 }
