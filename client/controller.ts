@@ -57,6 +57,7 @@ const rollout = z.object({
   startedAt: z.string(),
   endedAt: z.string().nullable(),
   withdrawMs: z.number().nullable(),
+  gapMs: z.number().nullable(),
   version: z.number(),
 })
 export type Rollout = z.infer<typeof rollout>

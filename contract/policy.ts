@@ -121,6 +121,14 @@ const route = z.strictObject({
   /** Percent per variant, two decimals; they sum to 100, or to 0 for a closed route. */
   weights: z.record(name, percent),
   sticky: sticky.optional(),
+  /** Told with every answer as x-weir-notice, such as of an interruption to come. */
+  notice: z
+    .string()
+    .max(500)
+    .regex(/^[\x20-\x7e]+$/, 'must be printable ASCII, as headers are')
+    .optional(),
+  /** What a closed route (all weights 0) tells clients in Retry-After. */
+  closedRetryAfterSeconds: z.int().min(1).max(86_400).default(5),
   /** Before sticky key and weights, the first that fits; counted as overrides, so that chosen users sway no evidence. */
   headerRoutes: z.array(headerRoute).max(20).default([]),
   contract: z.enum(['prediction', 'none']).default('prediction'),

@@ -76,11 +76,23 @@ const ab = z.strictObject({
   approval: z.boolean().default(false),
 })
 
+/** The old version stops before the new one starts; in between the route answers 503 with Retry-After. */
+const recreate = z.strictObject({
+  /** How long before that every answer carries the notice. */
+  announce: durationMs.default(0),
+  notice: z
+    .string()
+    .max(500)
+    .regex(/^[\x20-\x7e]+$/, 'must be printable ASCII, as headers are')
+    .default('this service is about to be interrupted for a new version'),
+})
+
 const strategies = {
   canary: canary.optional(),
   blueGreen: blueGreen.optional(),
   shadow: shadow.optional(),
   ab: ab.optional(),
+  recreate: recreate.optional(),
 }
 
 export const strategy = z

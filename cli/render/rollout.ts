@@ -13,7 +13,7 @@ export function rolloutLine(rollout: Rollout): string {
 
 /** Everything that an operator wants to know of one rollout. */
 export function describeRollout(rollout: Rollout): string {
-  const { versions, decision, startedAt, endedAt, withdrawMs } = rollout
+  const { versions, decision, startedAt, endedAt, withdrawMs, gapMs } = rollout
   const lines = [
     rolloutLine(rollout),
     `  ${versions.model} on route ${rollout.route}: version ${versions.stable.version} → ${versions.candidate.version}`,
@@ -21,6 +21,7 @@ export function describeRollout(rollout: Rollout): string {
   ]
   lines.push(...outlookLines(rollout), ...metricLines(rollout))
   if (withdrawMs !== null) lines.push(`  traffic was off the candidate ${withdrawMs} ms after the decision`)
+  if (gapMs !== null) lines.push(`  the route was closed for ${gapMs} ms`)
   if (decision !== null) {
     lines.push(
       `  evidence of harm ${formatEvidence(decision.e)} of ${decision.threshold} that withdraw it`,

@@ -10,10 +10,10 @@ import { createWatch } from './watch.ts'
 /** The judge that a rollout's strategy needs. */
 export function createJudgeFor(spec: RolloutSpec, timing: JudgeTiming = {}): Judge {
   const options = judgeOptions(spec, timing)
-  const { blueGreen, shadow, ab } = spec.strategy
+  const { blueGreen, shadow, ab, recreate } = spec.strategy
   if (shadow && timing.comparator !== null) return createShadow(options, shadow)
   if (ab && timing.comparator !== null) return createExperiment(options, ab)
-  const alone = blueGreen !== undefined || timing.comparator === null
+  const alone = blueGreen !== undefined || recreate !== undefined || timing.comparator === null
   return alone ? createWatch(options, { windowSeconds: spec.analysis.watch / 1000 }) : createJudge(options)
 }
 

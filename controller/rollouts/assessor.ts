@@ -40,6 +40,7 @@ export function createAssessor({ file, state }: StoredRollout, past: readonly Lo
         policyAsWanted: seen.policy !== null && saysAll(seen.policy.policy, wantedPolicy(current)),
         policyWeightBp: seen.policy === null ? null : (weightsBp(seen.policy.policy)['candidate'] ?? null),
         candidate: seen.candidate,
+        stableProcess: seen.stableProcess,
         ejection: ruleOnEjection(ejectionFacts(seen.status, decision ?? current.lastDecision)),
         stableIsOut: seen.status === null ? undefined : isOut(seen.status, 'stable'),
         decision,

@@ -9,6 +9,7 @@ import { countersFor } from '../judge/judge-for.ts'
 import { measureAll } from '../evidence/measure.ts'
 import type { PrometheusServer } from '../evidence/prometheus-api.ts'
 import type { DeploymentStatus, Runtime } from '../runtime/runtime.ts'
+import { isApart } from './recreate.ts'
 import { isJudged } from './rollout-state.ts'
 import type { StoredRollout } from './rollout-store.ts'
 import type { PolicyView } from './wanted-policy.ts'
@@ -20,6 +21,8 @@ export interface Seen {
   readonly policy: { readonly policy: PolicyView; readonly version: number } | null
   readonly status: RouteStatus | null
   readonly candidate: DeploymentStatus
+  /** Asked while a rollback of a recreation starts it again. */
+  readonly stableProcess: DeploymentStatus | undefined
   /** Of a rollout that is not yet judged too: it says how much traffic there is. */
   readonly look: Look | null
 }
@@ -80,14 +83,17 @@ export function createObserver(options: ObserverOptions) {
     const statusAsked = judged
       ? orNull('the endpoints cannot be asked for', name, gateway.status(route))
       : null
-    const [status, candidate, look] = await Promise.all([
+    const isGap = judged && state.recreation?.stage === 'closed'
+    const comesBack = state.phase === 'RollingBack' && isApart(state) ? state.recreation?.stableId : undefined
+    const [status, candidate, stableProcess, look] = await Promise.all([
       statusAsked,
-      state.phase === 'Pending' ? runtime.status(state.deployment.id) : NOT_ASKED,
+      state.phase === 'Pending' || isGap ? runtime.status(state.deployment.id) : NOT_ASKED,
+      comesBack === undefined ? undefined : runtime.status(comesBack),
       policy !== null && (judged || state.phase === 'Pending') && lookIsDue
         ? takeLook(rollout, policy.policy, statusAsked)
         : null,
     ])
-    return { now, policy, status, candidate, look }
+    return { now, policy, status, candidate, stableProcess, look }
   }
 }
 

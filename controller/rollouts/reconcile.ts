@@ -13,6 +13,7 @@ import { createAssessor, type Assessor } from './assessor.ts'
 import { releaseCapacity } from './capacity.ts'
 import { describeChanges } from './changes.ts'
 import type { Hooks } from './hooks.ts'
+import { exchangeProcesses } from './exchange-processes.ts'
 import { createObserver, type Seen } from './observe.ts'
 import { isJudged, isOver, type RolloutState } from './rollout-state.ts'
 import type { RolloutStore, StoredRollout } from './rollout-store.ts'
@@ -90,6 +91,7 @@ export function createReconciler(options: ReconcilerOptions) {
   async function apply({ name, route, state, file }: StoredRollout): Promise<void> {
     if (state.phase === 'Pending' && state.gate?.type !== 'confirm-rollout')
       await deployCandidate(state, file.spec.drill)
+    await exchangeProcesses(runtime, registry, { state, drill: file.spec.drill })
     if (state.phase === 'Paused' && state.cause === 'manual-change') return // the operator's weights stand until resumed
     const { policy, version } = await gateway.route(route)
     const wanted = wantedPolicy(state)
@@ -108,7 +110,7 @@ export function createReconciler(options: ReconcilerOptions) {
     state: RolloutState,
     drill: StoredRollout['file']['spec']['drill'],
   ): Promise<void> {
-    if (!state.deployment.own) return
+    if (!state.deployment.own || state.recreation !== null) return
     const version = await registry.get(state.model, state.candidate.version)
     await runtime.deploy({ id: state.deployment.id, version, drill })
   }

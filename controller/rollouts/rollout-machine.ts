@@ -4,6 +4,7 @@ import type { EjectionRuling } from '../judge/ejection.ts'
 import type { MetricStanding } from '../judge/custom-metrics.ts'
 import type { DeploymentStatus } from '../runtime/runtime.ts'
 import { inWords } from './duration.ts'
+import { bringBack, isApart, noteOpened } from './recreate.ts'
 import { isJudged, isOver, isStableOut, type EndCause, type RolloutState } from './rollout-state.ts'
 import { enterStep, finish, judgedRequests, pausedFor, withdraw } from './transitions.ts'
 import { walkSteps } from './walk-steps.ts'
@@ -21,6 +22,8 @@ export interface Observation {
   readonly candidate: DeploymentStatus
   /** What the candidate's ejection by the gateway means; `none` while it takes requests. */
   readonly ejection: EjectionRuling
+  /** The deployment that a rollback of a recreation starts again; absent where it was not asked. */
+  readonly stableProcess?: DeploymentStatus | undefined
   /** Not one endpoint of stable takes requests; absent where that is not known. */
   readonly stableIsOut?: boolean | undefined
   /** The judge's word on this look; null when there is nothing to judge or no evidence came. */
@@ -41,13 +44,14 @@ export function nextState(state: RolloutState, seen: Observation, spec: RolloutS
   if (isOver(state)) return state
   const { decision } = seen
   const judged = decision === null ? state : { ...state, lastDecision: decision, metrics: seen.metrics }
-  const own = noticePolicyChange(watchStable(judged, seen), seen)
+  const own = noteOpened(noticePolicyChange(watchStable(judged, seen), seen), seen)
   switch (own.phase) {
     case 'Pending':
       return awaitCandidate(own, seen)
     case 'Promoting':
       return seen.policyAsWanted ? finish(own, 'Promoted', seen.now) : own
     case 'RollingBack':
+      if (isApart(own)) return bringBack(own, seen)
       return seen.policyAsWanted ? finish(own, WITHDRAWN_AS[own.cause ?? ''] ?? 'RolledBack', seen.now) : own
     case 'Progressing':
     case 'Paused':
@@ -69,6 +73,10 @@ function noticePolicyChange(state: RolloutState, seen: Observation): RolloutStat
 
 function awaitCandidate(state: RolloutState, seen: Observation): RolloutState {
   const { candidate } = seen
+  if (state.recreation !== null && seen.policyVersion !== null) {
+    const message = `version ${state.candidate.version} starts when version ${state.stable.version} has stopped`
+    return enterStep({ ...state, phase: 'Progressing', cause: null, message }, 0, seen.now)
+  }
   if (candidate.kind === 'ready' && candidate.digest !== state.candidate.digest) {
     return withdraw(
       state,

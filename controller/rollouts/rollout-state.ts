@@ -46,6 +46,8 @@ export interface RolloutState {
   readonly mirrorPercent: number | null
   /** Whose requests a step gave to the candidate at any weight; null: the operator's own routes are left as they are. */
   readonly headerRoute: HeaderRoute | 'off' | null
+  /** How far stop and start have come, where versions do not fit side by side; null: they do. */
+  readonly recreation: Recreation | null
   /** Candidate requests that had been judged when this step began. */
   readonly requestsBeforeStep: number
   /** The version that answers now, and that answers again if this rollout is withdrawn. */
@@ -74,6 +76,18 @@ export interface RolloutState {
   readonly metrics: readonly MetricStanding[]
   /** A move that was decided and waits for webhooks to agree. */
   readonly gate: Gate | null
+}
+
+export interface Recreation {
+  /** The deployment that is stable, and is started again by a rollback. */
+  readonly stableId: string
+  /** What answers are to carry; null: nothing. */
+  readonly notice: string | null
+  /** Who answers: the old version, nobody, the new one. */
+  readonly stage: 'old' | 'closed' | 'new'
+  /** The gap, as every gateway worker had it; ms since the epoch. */
+  readonly closedAt: number | null
+  readonly openedAt: number | null
 }
 
 export interface HeaderRoute {
@@ -122,6 +136,7 @@ export const LATER_FIELDS = {
   metrics: [],
   gate: null,
   headerRoute: null,
+  recreation: null,
 } as const
 
 export function isStableOut({ warnings }: RolloutState): boolean {

@@ -2,7 +2,7 @@ import type { Decision } from '../../contract/history.ts'
 import type { Phase } from '../../contract/rollout.ts'
 import type { StrategyName } from '../../contract/strategy.ts'
 import type { MetricStanding } from '../judge/custom-metrics.ts'
-import type { Outlook, Warning } from './rollout-state.ts'
+import type { Outlook, Recreation, Warning } from './rollout-state.ts'
 import type { StoredRollout } from './rollout-store.ts'
 import { planOf } from './strategies/plan.ts'
 
@@ -34,6 +34,8 @@ export interface RolloutView {
   readonly endedAt: string | null
   /** Milliseconds from the decision to withdraw until every gateway worker had applied it; null when not withdrawn. */
   readonly withdrawMs: number | null
+  /** How long the route was closed, as every gateway worker had it; null where it was not, or still is. */
+  readonly gapMs: number | null
   readonly version: number
 }
 
@@ -71,6 +73,12 @@ export function rolloutView({ name, route, file, state, version }: StoredRollout
     endedAt: state.endedAt === null ? null : new Date(state.endedAt).toISOString(),
     withdrawMs:
       state.withdrawnAt === null || state.endedAt === null ? null : state.endedAt - state.withdrawnAt,
+    gapMs: gapOf(state.recreation),
     version,
   }
+}
+
+function gapOf(recreation: Recreation | null): number | null {
+  if (recreation === null || recreation.closedAt === null || recreation.openedAt === null) return null
+  return recreation.openedAt - recreation.closedAt
 }

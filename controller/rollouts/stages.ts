@@ -47,6 +47,12 @@ export function wayAhead(from: Place, spec: RolloutSpec): WayAhead {
         stages.push({ ...clockStage(view.durationMs ?? 0, weightBp), minCandidateRequests: 1 })
         step += 1
         break
+      case 'replace':
+        weightBp = 10_000
+        step += 1
+        break
+      case 'announce':
+      case 'close':
       case 'header-route':
       case 'mirror':
         step += 1

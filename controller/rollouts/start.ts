@@ -7,7 +7,7 @@ import { describeProblem } from '../../lib/problem.ts'
 import { parseCondition } from '../judge/condition.ts'
 import type { ModelVersion, Registry } from '../registry/registry.ts'
 import type { Runtime } from '../runtime/runtime.ts'
-import { LATER_FIELDS, type Placement, type RolloutState } from './rollout-state.ts'
+import { LATER_FIELDS, type Placement, type Recreation, type RolloutState } from './rollout-state.ts'
 import { headerRouteOff, mirrorOff } from './transitions.ts'
 
 interface StartOptions {
@@ -83,7 +83,10 @@ export async function firstState(
       `version ${modelVersion} is stable on ${route} already; a rehearsal needs a drill`,
     )
   }
-  const reused = drill === undefined ? reusable(runtime, candidateEndpoints, version) : undefined
+  const reused =
+    drill === undefined && file.spec.strategy.recreate === undefined
+      ? reusable(runtime, candidateEndpoints, version)
+      : undefined
   return {
     model: stable.model,
     phase: 'Pending',
@@ -106,8 +109,24 @@ export async function firstState(
     withdrawnAt: null,
     lastDecision: null,
     ...LATER_FIELDS,
+    recreation:
+      file.spec.strategy.recreate && stableEndpoints.length > 0
+        ? recreationOf(runtime, stableEndpoints, route)
+        : null,
     headerRoute: superseded === undefined ? null : headerRouteOff(superseded),
   }
+}
+
+/** Only what the controller runs can it stop, and start again. */
+function recreationOf(runtime: Runtime, endpoints: readonly string[], route: string): Recreation {
+  const [endpoint] = endpoints
+  const running = endpoint === undefined || endpoints.length > 1 ? undefined : runtime.at(endpoint)
+  if (running === undefined)
+    throw new WeirError(
+      'conflict',
+      `recreate needs stable of route ${route} to be one process of this controller`,
+    )
+  return { stableId: running.id, notice: null, stage: 'old', closedAt: null, openedAt: null }
 }
 
 function endpointsOf(

@@ -10,6 +10,9 @@ type AnyStepView =
   | { readonly kind: 'approval' }
   | { readonly kind: 'header-route'; readonly route: HeaderRoute }
   | { readonly kind: 'analysis'; readonly excess: number; readonly minRequests: number }
+  | { readonly kind: 'announce'; readonly notice: string }
+  | { readonly kind: 'close' }
+  | { readonly kind: 'replace' }
   | { readonly kind: 'record'; readonly durationMs: number }
   /** The strategy's judge says when it is over; null: not by the clock. */
   | { readonly kind: 'verdict'; readonly durationMs: number | null }
@@ -45,6 +48,9 @@ export function currentStep(state: Place, spec: RolloutSpec): AnyStepView {
     const { excess = spec.analysis.riskBudget, minRequests } = step.analysis
     return { kind: 'analysis', excess, minRequests }
   }
+  if ('announce' in step) return { kind: 'announce', notice: step.announce.notice }
+  if ('close' in step) return { kind: 'close' }
+  if ('replace' in step) return { kind: 'replace' }
   if ('record' in step) return { kind: 'record', durationMs: step.record.durationMs }
   if ('watch' in step) return { kind: 'verdict', durationMs: spec.analysis.watch }
   if ('compare' in step || 'experiment' in step) return { kind: 'verdict', durationMs: null }

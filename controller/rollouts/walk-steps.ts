@@ -1,5 +1,6 @@
 import type { RolloutSpec } from '../../contract/rollout.ts'
 import { MIN_RECORDED_REQUESTS } from '../judge/recorded.ts'
+import { announce, close, replace } from './recreate.ts'
 import type { Observation } from './rollout-machine.ts'
 import type { RolloutState } from './rollout-state.ts'
 import { currentStep, type StepView } from './steps.ts'
@@ -31,6 +32,14 @@ export function walkSteps(state: RolloutState, seen: Observation, spec: RolloutS
           }
     case 'analysis':
       return analyse(state, view, seen, spec)
+    case 'announce':
+      return state.recreation?.notice === view.notice
+        ? walkSteps(enterStep(state, state.step + 1, seen.now), seen, spec)
+        : announce(state, view.notice)
+    case 'close':
+      return close(state, seen.now)
+    case 'replace':
+      return replace(state, seen)
     case 'record':
       return record(state, view, seen, spec)
     case 'verdict':

@@ -1,4 +1,4 @@
-import type { HeaderRoute, RolloutState } from './rollout-state.ts'
+import { isJudged, type HeaderRoute, type Recreation, type RolloutState } from './rollout-state.ts'
 
 /** The part of a route's policy that a rollout decides, as the gateway's operator API takes it. Weights in percent. */
 export interface WantedPolicy {
@@ -10,6 +10,8 @@ export interface WantedPolicy {
   /** Absent: left as it is. */
   readonly mirror?: { readonly to: 'candidate'; readonly percent: number }
   /** Absent: left as they are. */
+  readonly notice?: string | null
+  /** Absent: left as they are. */
   readonly headerRoutes?: readonly (HeaderRoute & { readonly to: string })[]
 }
 
@@ -20,6 +22,7 @@ export interface WantedPolicy {
 export function wantedPolicy(state: RolloutState): WantedPolicy {
   const stable = state.stable.endpoints
   const candidate = state.candidate.endpoints
+  if (state.recreation !== null) return whileRecreated(state, state.recreation)
   switch (state.phase) {
     case 'Progressing':
     case 'Paused':
@@ -30,6 +33,22 @@ export function wantedPolicy(state: RolloutState): WantedPolicy {
     default:
       return policy(state, 0, { stable, candidate: state.previousCandidateEndpoints })
   }
+}
+
+/** Only one of the versions is there at a time, and between them nobody. */
+function whileRecreated(state: RolloutState, { stage, notice }: Recreation): WantedPolicy {
+  const { stable, candidate, previousCandidateEndpoints, phase } = state
+  const told = { notice: stage === 'old' && isJudged(state) ? notice : null }
+  const alone = { stable: candidate.endpoints, candidate: [] }
+  if (phase === 'Promoting' || phase === 'Promoted') return { ...policy(state, 0, alone), ...told }
+  if (stage === 'old')
+    return {
+      ...policy(state, 0, { stable: stable.endpoints, candidate: previousCandidateEndpoints }),
+      ...told,
+    }
+  const isOpen = stage === 'new' && isJudged(state)
+  const present = { stable: [], candidate: isOpen ? candidate.endpoints : [] }
+  return { ...policy(state, isOpen ? 10_000 : 0, present), ...told }
 }
 
 function policy(
@@ -55,6 +74,7 @@ export function saysAll(policy: PolicyView, wanted: WantedPolicy): boolean {
     policy.weights['candidate'] === wanted.weights.candidate &&
     (wanted.mirror === undefined || (policy.mirror?.percent ?? 0) === wanted.mirror.percent) &&
     (wanted.headerRoutes === undefined || sameRoutes(policy.headerRoutes, wanted.headerRoutes)) &&
+    (wanted.notice === undefined || (policy.notice ?? null) === wanted.notice) &&
     sameEndpoints(policy.variants['stable']?.endpoints, wanted.variants.stable.endpoints) &&
     sameEndpoints(policy.variants['candidate']?.endpoints, wanted.variants.candidate.endpoints)
   )
@@ -65,6 +85,7 @@ export interface PolicyView {
   readonly variants: Readonly<Record<string, { readonly endpoints: readonly string[] }>>
   readonly mirror?: { readonly percent: number } | undefined
   readonly sticky?: unknown
+  readonly notice?: string | undefined
   readonly headerRoutes?: WantedPolicy['headerRoutes']
 }
 

@@ -212,6 +212,7 @@ export class Exchange implements AnswerOwner {
       modelVersion,
       fallback: this.#fellBackFrom,
       setCookie,
+      notice: this.#o.route.policy.notice,
       close: isDraining(),
     }
   }

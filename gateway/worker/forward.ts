@@ -63,7 +63,8 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
     const choice = chooseVariant(route, request, client)
     if (typeof choice === 'string') {
       route.countResponse(choice === 'route_closed' ? 503 : 404)
-      return refuse(incoming, choice, whyRefused(choice, route, request))
+      const retryAfterSeconds = choice === 'route_closed' ? route.policy.closedRetryAfterSeconds : undefined
+      return refuse(incoming, choice, whyRefused(choice, route, request), retryAfterSeconds)
     }
     if (Number(request.headers['content-length'] ?? 0) > route.policy.maxBodyBytes) {
       route.countResponse(413)
@@ -167,8 +168,13 @@ function whyRefused(refusal: Refusal, { name, variants }: Route, { headers }: In
   return `route ${name} has no variant "${wanted}"; it has ${[...variants.keys()].join(', ')}`
 }
 
-function refuse({ request, response, requestId }: Incoming, code: ErrorCode, message: string): void {
-  const error = new WeirError(code, message)
+function refuse(
+  { request, response, requestId }: Incoming,
+  code: ErrorCode,
+  message: string,
+  retryAfterSeconds?: number,
+): void {
+  const error = new WeirError(code, message, retryAfterSeconds === undefined ? {} : { retryAfterSeconds })
   if (hasBody(request)) sendErrorAndDrain(response, error, requestId)
   else sendError(response, error, requestId)
 }

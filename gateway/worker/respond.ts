@@ -13,6 +13,8 @@ export interface AnswerMarks {
   /** Who was chosen, when another answered. */
   readonly fallback: string | undefined
   readonly setCookie: string | undefined
+  /** What the operator has to say to clients. */
+  readonly notice: string | undefined
   /** The client is to open a new connection for its next request. */
   readonly close: boolean
 }
@@ -29,6 +31,7 @@ export function sendAnswerHead(
   if (marks.modelVersion !== undefined) list.push('x-weir-model-version', marks.modelVersion)
   if (marks.fallback !== undefined) list.push('x-weir-fallback', marks.fallback)
   if (marks.setCookie !== undefined) list.push('set-cookie', marks.setCookie)
+  if (marks.notice !== undefined) list.push('x-weir-notice', marks.notice)
   if (marks.close) list.push('connection', 'close')
   if (contentLength !== undefined && status !== 204) list.push('content-length', String(contentLength))
   if (statusText === '') response.writeHead(status, list)

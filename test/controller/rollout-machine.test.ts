@@ -2,7 +2,7 @@ import t from 'tap'
 import { rolloutFile, type RolloutSpec } from '../../contract/rollout.ts'
 import type { Decision } from '../../contract/history.ts'
 import { nextState, type Observation } from '../../controller/rollouts/rollout-machine.ts'
-import type { RolloutState } from '../../controller/rollouts/rollout-state.ts'
+import { LATER_FIELDS, type RolloutState } from '../../controller/rollouts/rollout-state.ts'
 import { applyVerb } from '../../controller/rollouts/verbs.ts'
 import { wantedPolicy } from '../../controller/rollouts/wanted-policy.ts'
 
@@ -320,11 +320,6 @@ function state(): RolloutState {
     endedAt: null,
     withdrawnAt: null,
     lastDecision: null,
-    outlook: null,
-    expectation: null,
-    warnings: [],
-    metrics: [],
-    gate: null,
-    headerRoute: null,
+    ...LATER_FIELDS,
   }
 }

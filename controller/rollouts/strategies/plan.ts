@@ -3,6 +3,7 @@ import type { Step, Strategy, StrategyName } from '../../../contract/strategy.ts
 import { isFirst, type RolloutState } from '../rollout-state.ts'
 import { abSteps } from './ab.ts'
 import { blueGreenSteps } from './blue-green.ts'
+import { recreateSteps } from './recreate.ts'
 import { shadowSteps } from './shadow.ts'
 
 /** What strategies do beyond the steps that people write. */
@@ -14,6 +15,12 @@ export type PlanStep =
   | { readonly watch: object }
   /** Copies are compared with live answers until they are proven alike, or not. */
   | { readonly compare: object }
+  /** Users are told that the route will be closed for a while. */
+  | { readonly announce: { readonly notice: string } }
+  /** No variant takes requests. */
+  | { readonly close: object }
+  /** The old version stops, then the new one starts. */
+  | { readonly replace: object }
   /** Users decide between the arms. */
   | { readonly experiment: object }
 
@@ -35,10 +42,11 @@ export function planOf(
 }
 
 function planBeside(strategy: Strategy): Plan {
-  const { canary, blueGreen, shadow, ab } = strategy
+  const { canary, blueGreen, shadow, ab, recreate } = strategy
   if (canary) return { strategy: 'canary', steps: canary.steps }
   if (blueGreen) return { strategy: 'blueGreen', steps: blueGreenSteps(blueGreen) }
   if (shadow) return { strategy: 'shadow', steps: shadowSteps(shadow) }
   if (ab) return { strategy: 'ab', steps: abSteps(ab) }
+  if (recreate) return { strategy: 'recreate', steps: recreateSteps(recreate) }
   throw new Error('a rollout without a strategy') // the schema lets none through
 }

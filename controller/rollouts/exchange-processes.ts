@@ -1,0 +1,35 @@
+import type { Drill } from '../../contract/rollout.ts'
+import type { Registry } from '../registry/registry.ts'
+import type { Runtime } from '../runtime/runtime.ts'
+import { isApart } from './recreate.ts'
+import { isJudged, type RolloutState } from './rollout-state.ts'
+
+interface Exchanged {
+  readonly state: RolloutState
+  readonly drill: Drill | undefined
+}
+
+/** Where versions do not fit side by side, one is started only when the other is gone. Doing it again is doing nothing. */
+export async function exchangeProcesses(
+  runtime: Runtime,
+  registry: Registry,
+  { state, drill }: Exchanged,
+): Promise<void> {
+  const { recreation, deployment, model, candidate, stable, phase } = state
+  if (recreation === null) return
+  const { stableId, stage, closedAt } = recreation
+  const isGap = isJudged(state) && stage === 'closed' && closedAt !== null
+  if (isGap && (await isGone(runtime, stableId)))
+    await runtime.deploy({ id: deployment.id, version: await registry.get(model, candidate.version), drill })
+  if (phase === 'RollingBack' && isApart(state) && (await isGone(runtime, deployment.id))) {
+    const [endpoint = ''] = stable.endpoints
+    const port = Number(new URL(endpoint).port)
+    await runtime.deploy({ id: stableId, version: await registry.get(model, stable.version), port })
+  }
+}
+
+async function isGone(runtime: Runtime, id: string): Promise<boolean> {
+  if ((await runtime.status(id)).kind === 'absent') return true
+  runtime.stop(id)
+  return false
+}

@@ -1,0 +1,123 @@
+import t, { type Test } from 'tap'
+import type { Runtime } from '../../controller/runtime/runtime.ts'
+import { pass, rolloutOf, startControl, startWorld } from './control.ts'
+
+const analysis = { interval: '1s', settle: '2s', watch: '20s', successRate: { atLeast: 0.95 } }
+
+/** One process at a time fits: a second one, while another runs, is an error of the test. Each takes three questions to stop. */
+function tightRuntime(
+  initial: { endpoint: string; digest: string },
+  candidate: { endpoint: string; digest: string },
+) {
+  const seen: string[] = []
+  let running: { id: string; endpoint: string; digest: string } | undefined = { id: 'food11-v1', ...initial }
+  let stopping = 0
+  let drilled: string | undefined
+  const runtime: Runtime = {
+    async deploy({ id, version }) {
+      if (running?.id === id) return running
+      if (running !== undefined) throw new Error(`${id} does not fit beside ${running.id}`)
+      const place = version.version === '1' ? initial : candidate
+      running = { id, endpoint: place.endpoint, digest: drilled ?? place.digest }
+      seen.push(`start ${id}`)
+      return running
+    },
+    async status(id) {
+      if (stopping > 0 && --stopping === 0) running = undefined
+      return running?.id === id ? { kind: 'ready', ...running } : { kind: 'absent' }
+    },
+    list: () => [],
+    at: endpoint =>
+      running?.endpoint === endpoint
+        ? { id: running.id, model: 'food11', version: '1', endpoint, drilled: false }
+        : undefined,
+    stop(id) {
+      if (running?.id !== id || stopping > 0) return
+      seen.push(`stop ${id}`)
+      stopping = 3
+    },
+    logs: async () => '',
+    supervise: async () => {},
+    stopAll: async () => {},
+  }
+  return { runtime, seen, answerWith: (digest: string) => void (drilled = digest) }
+}
+
+async function started(t: Test, recreate: object = {}) {
+  const plain = await startWorld(t)
+  const [stable = ''] = plain.gateway.policy().variants['stable']?.endpoints ?? []
+  const tight = tightRuntime(
+    { endpoint: stable, digest: 'sha256:one' },
+    { endpoint: 'http://127.0.0.1:1', digest: 'sha256:two' },
+  )
+  const world = { ...plain, runtime: tight.runtime }
+  const control = await startControl(t, world)
+  const { name } = await control.client.startRollout(rolloutOf({ strategy: { recreate }, analysis }))
+  const seconds = (seconds: number, failing: Record<string, number> = {}) =>
+    pass(world, control, { name, seconds, requestsPerSecond: 50, failing })
+  return { world, control, name, seconds, stable, ...tight, status: () => control.client.rollout(name) }
+}
+
+t.test('users are told, the route is closed, the old version stops before the new one starts', async t => {
+  const { world, seconds, seen, stable, status } = await started(t, {
+    announce: '10s',
+    notice: 'soon closed',
+  })
+  await seconds(8)
+  t.match(world.gateway.policy(), { notice: 'soon closed', weights: { stable: 100 } })
+  t.same(seen, [])
+  const weights: object[] = []
+  while ((await status()).step.name !== 'watch') {
+    await seconds(1)
+    weights.push(world.gateway.policy().weights)
+  }
+  t.ok(
+    weights.some(weight => JSON.stringify(weight) === '{"stable":0,"candidate":0}'),
+    'closed meanwhile',
+  )
+  t.equal(world.gateway.policy().notice, undefined)
+  t.same(seen, ['stop food11-v1', 'start food11-v2.candidate'])
+  await seconds(2)
+  t.match(world.gateway.policy().weights, { stable: 0, candidate: 100 })
+  const { gapMs } = await status()
+  t.ok(gapMs !== null && gapMs >= 2000 && gapMs <= 10_000, `a gap of ${gapMs} ms`)
+  await seconds(25)
+  t.match(await status(), { phase: 'Promoted' })
+  t.match(world.gateway.policy(), {
+    weights: { stable: 100, candidate: 0 },
+    variants: { stable: { endpoints: ['http://127.0.0.1:1'] } },
+  })
+  t.same(world.gateway.policy().variants['candidate']?.endpoints, [])
+  t.not(stable, 'http://127.0.0.1:1')
+})
+
+t.test('a version that fails after the gap is replaced by the old one, started again', async t => {
+  const { world, seconds, seen, stable, status } = await started(t)
+  await seconds(12)
+  t.match(world.gateway.policy().weights, { stable: 0, candidate: 100 })
+  await seconds(15, { candidate: 0.5 })
+  t.match(await status(), { phase: 'RolledBack' })
+  t.same(seen, ['stop food11-v1', 'start food11-v2.candidate', 'stop food11-v2.candidate', 'start food11-v1'])
+  t.match(world.gateway.policy(), { weights: { stable: 100 }, variants: { stable: { endpoints: [stable] } } })
+})
+
+t.test('a version that is not what it should be brings the old one back, also through a restart', async t => {
+  const { world, control, name, seconds, seen, answerWith } = await started(t)
+  answerWith('sha256:other')
+  await seconds(5)
+  answerWith('sha256:one')
+  await control.stop()
+  const second = await startControl(t, world)
+  await pass(world, second, { name, seconds: 12, requestsPerSecond: 50 })
+  t.match(await second.client.rollout(name), { phase: 'Failed', cause: 'not-ready' })
+  t.equal(seen.at(-1), 'start food11-v1')
+  t.match(world.gateway.policy().weights, { stable: 100 })
+})
+
+t.test('what the controller does not run it cannot recreate', async t => {
+  const control = await startControl(t, await startWorld(t))
+  await t.rejects(control.client.startRollout(rolloutOf({ strategy: { recreate: {} } })), {
+    code: 'conflict',
+    message: /one process of this controller/,
+  })
+})
