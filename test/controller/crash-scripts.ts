@@ -16,6 +16,8 @@ export interface CrashWorld extends World {
 }
 
 export interface Script {
+  /** What the route's policy has beside the usual. */
+  readonly policy?: object
   /** Of the rollout. */
   readonly spec: object
   readonly happenings: readonly Happening[]
@@ -55,7 +57,7 @@ const webhooks = [
   { name: 'chat', type: 'event', url },
   { name: 'end', type: 'post-rollout', url },
 ]
-const analysis = { interval: '1s', settle: '2s', webhooks }
+export const analysis = { interval: '1s', settle: '2s', webhooks }
 const byTheClock = { ...analysis, advance: 'time', minRequests: 1 }
 const metrics = [
   {
@@ -66,18 +68,18 @@ const metrics = [
     consecutiveErrorLimit: 1,
   },
 ]
-const stepsOf = (...steps: object[]) => ({ strategy: { canary: { steps } }, analysis })
+export const stepsOf = (...steps: object[]) => ({ strategy: { canary: { steps } }, analysis })
 const quick = stepsOf({ setWeight: 50 }, { ramp: { riskBudget: '5pp', to: 95 } })
 /** Stays at 50 %: so small an excess is not ruled out within a script. */
 const slow = stepsOf({ setWeight: 50 }, { ramp: { riskBudget: '0.01pp', to: 95 } })
 const measured = { ...slow, analysis: { ...analysis, metrics } }
-const blueGreen = (settings: object) => ({
-  strategy: { blueGreen: { record: '2s', ...settings } },
-  analysis: { ...analysis, watch: '5s' },
-})
 const hourOr = (end: string) => ({ ...slow, onDeadline: { after: '1h', do: end } })
 
-function seconds(count: number, misbehaviour: Misbehaviour = {}, requestsPerSecond = 1000): Happening[] {
+export function seconds(
+  count: number,
+  misbehaviour: Misbehaviour = {},
+  requestsPerSecond = 1000,
+): Happening[] {
   return Array.from({ length: count }, () => ({
     outside({ clock, gateway }) {
       clock.forward(1000)
@@ -87,18 +89,7 @@ function seconds(count: number, misbehaviour: Misbehaviour = {}, requestsPerSeco
   }))
 }
 
-const failing = { failing: { candidate: 0.3 } }
-
-/** Seconds in which so many answers of a shadow are compared with stable's, by result. */
-function copies(count: number, results: Readonly<Record<string, number>>): Happening[] {
-  return seconds(count).map(({ outside, act }) => ({
-    outside(world) {
-      world.gateway.compare(results)
-      outside?.(world)
-    },
-    act,
-  }))
-}
+export const failing = { failing: { candidate: 0.3 } }
 
 /** The world changes, a second before the next look. */
 function when(change: (world: CrashWorld) => void): Happening {
@@ -124,7 +115,7 @@ export function specOf(spec: object): object {
 let keys = 0
 
 /** An operator who asks again with the same key when no answer came. */
-function verb(name: string): Happening {
+export function verb(name: string): Happening {
   const key = `${name}-${++keys}`
   return { act: control => post(control, `/v1/rollouts/${NAME}/${name}`, key) }
 }
@@ -186,22 +177,6 @@ export const ENDINGS: Readonly<Record<string, Script>> = {
     happenings: [...underWay, ejected(1), ejected(3), ...atEnd],
   },
   'a metric that withdraws': { spec: measured, happenings: [...underWay, metricIs('9'), ...seconds(5)] },
-  'blue-green, promoted': {
-    spec: blueGreen({}),
-    happenings: [...seconds(6), ...seconds(14)],
-  },
-  'blue-green, approved and switched back on evidence': {
-    spec: blueGreen({ approval: true }),
-    happenings: [...seconds(8), verb('approve'), ...seconds(2), ...seconds(8, failing)],
-  },
-  'shadow, promoted': {
-    spec: { strategy: { shadow: {} }, analysis },
-    happenings: copies(25, { agree: 50 }),
-  },
-  'shadow, dropped': {
-    spec: { strategy: { shadow: { approval: true } }, analysis },
-    happenings: [...copies(4, { agree: 50 }), ...copies(16, { agree: 30, disagree: 20 })],
-  },
 }
 
 /** Those that are about what interrupts one. */

@@ -3,9 +3,10 @@ import { z } from 'zod'
 import { rolloutSpec } from '../../contract/rollout.ts'
 import { play } from './crash.ts'
 import { ENDINGS, INTERRUPTIONS, specOf } from './crash-scripts.ts'
+import { STRATEGIES } from './crash-strategies.ts'
 import { listTransitions } from './transition-list.ts'
 
-const scripts = Object.values({ ...ENDINGS, ...INTERRUPTIONS })
+const scripts = Object.values({ ...ENDINGS, ...INTERRUPTIONS, ...STRATEGIES })
 
 t.test('controllers are killed at every transition that the state machine has, and at no other', async t => {
   const known = new Set(['start → Pending'])
@@ -21,7 +22,7 @@ t.test('controllers are killed at every transition that the state machine has, a
 })
 
 t.test('the scripts use every strategy and every kind of step that a rollout file can have', async t => {
-  const used = JSON.stringify(scripts.map(({ spec }) => spec))
+  const used = JSON.stringify(scripts.map(({ spec }) => (spec as { strategy: object }).strategy))
   const { strategy } = rolloutSpec.shape
   const schema = z.toJSONSchema(strategy, { io: 'input', unrepresentable: 'any' })
   const kinds = namesIn(schema)

@@ -38,7 +38,7 @@ export async function play(
   script: Script,
   { kill, at }: { kill?: Kill; at?: Played['effects'] } = {},
 ): Promise<Played> {
-  const world = changeable(await startWorld(t))
+  const world = changeable(await startWorld(t, script.policy))
   const prometheus = await listen(t, (_, response) => {
     if (world.metric === undefined) return void response.writeHead(503).end()
     json(response, {

@@ -1,0 +1,72 @@
+import { analysis, failing, seconds, stepsOf, verb, type Happening, type Script } from './crash-scripts.ts'
+
+/** Seconds in which so many answers of a shadow are compared with stable's, by result. */
+function copies(count: number, results: Readonly<Record<string, number>>): Happening[] {
+  return seconds(count).map(({ outside, act }) => ({
+    outside(world) {
+      world.gateway.compare(results)
+      outside?.(world)
+    },
+    act,
+  }))
+}
+
+const pinned = { sticky: { header: 'x-user-id' } }
+const goal = { label: 'correct' }
+
+/** Seconds in which so many of 20 users of each arm report that its answer was right. */
+function users(count: number, right: Readonly<Record<string, number>>): Happening[] {
+  return seconds(count).map(({ outside, act }) => ({
+    outside(world) {
+      for (const [variant, correct] of Object.entries(right)) {
+        const labels = { variant, epoch: String(world.gateway.version()) }
+        world.gateway.count('weir_feedback_total', { ...labels, correct: 'true' }, correct)
+        world.gateway.count('weir_feedback_total', { ...labels, correct: 'false' }, 20 - correct)
+      }
+      outside?.(world)
+    },
+    act,
+  }))
+}
+
+const blueGreen = (settings: object) => ({
+  strategy: { blueGreen: { record: '2s', ...settings } },
+  analysis: { ...analysis, watch: '5s' },
+})
+/** Each strategy to its good and to its bad end. */
+export const STRATEGIES: Readonly<Record<string, Script>> = {
+  'blue-green, promoted': {
+    spec: blueGreen({}),
+    happenings: [...seconds(6), ...seconds(14)],
+  },
+  'blue-green, approved and switched back on evidence': {
+    spec: blueGreen({ approval: true }),
+    happenings: [...seconds(8), verb('approve'), ...seconds(2), ...seconds(8, failing)],
+  },
+  'a canary with testers and an analysis': {
+    spec: stepsOf(
+      { headerRoute: { header: 'x-tester', value: 'yes' } },
+      { setWeight: 10 },
+      { analysis: { minRequests: 100 } },
+    ),
+    happenings: seconds(16),
+  },
+  'a/b, won': {
+    policy: pinned,
+    spec: { strategy: { ab: { goal } }, analysis },
+    happenings: users(25, { stable: 8, candidate: 17 }),
+  },
+  'a/b, lost': {
+    policy: pinned,
+    spec: { strategy: { ab: { goal, approval: true } }, analysis },
+    happenings: users(25, { stable: 17, candidate: 8 }),
+  },
+  'shadow, promoted': {
+    spec: { strategy: { shadow: {} }, analysis },
+    happenings: copies(25, { agree: 50 }),
+  },
+  'shadow, dropped': {
+    spec: { strategy: { shadow: { approval: true } }, analysis },
+    happenings: [...copies(4, { agree: 50 }), ...copies(16, { agree: 30, disagree: 20 })],
+  },
+}
