@@ -16,9 +16,13 @@ const endpoint = z
   .string()
   .refine(isOrigin, 'must be an address such as http://127.0.0.1:9101, without a path')
   .transform(text => new URL(text).origin)
+const addresses = z.union([z.ipv4(), z.ipv6(), z.cidrv4(), z.cidrv6()])
 const cidr = z
   .string()
-  .regex(/^[0-9a-fA-F:.]+(\/\d{1,3})?$/, 'must be an address or a range such as 10.0.0.0/8')
+  .refine(
+    text => addresses.safeParse(text).success,
+    'must be an address or a range such as 10.0.0.0/8 or fd00::/8',
+  )
 const milliseconds = z.int().min(1).max(86_400_000)
 const count = z.int().min(0).max(1_000_000)
 

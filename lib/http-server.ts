@@ -77,10 +77,18 @@ export function createHttpServer(options: HttpServerOptions): FastifyInstance {
     ),
   )
   app.server.on('checkExpectation', refuseExpectation)
+  const connections = new Set<Socket>()
+  app.server.on('connection', socket => {
+    connections.add(socket)
+    socket.once('close', () => connections.delete(socket))
+  })
   let closing = false
   app.addHook('preClose', async () => {
     closing = true
-    const sweep = setInterval(() => app.server.closeIdleConnections(), 100)
+    const sweep = setInterval(() => {
+      app.server.closeIdleConnections()
+      for (const socket of connections) if (socket.bytesRead === 0) socket.destroy() // Node takes them for busy
+    }, 100)
     app.server.once('close', () => clearInterval(sweep))
   })
   app.addHook('onSend', async (request, reply) => {

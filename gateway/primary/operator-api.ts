@@ -191,7 +191,9 @@ function tagged(reply: FastifyReply, { version }: StoredRoute): FastifyReply {
 function versionOf(ifMatch: string | undefined): number | undefined {
   if (ifMatch === undefined || ifMatch.trim() === '*') return undefined
   const version = /^(?:W\/)?"?(\d+)"?$/.exec(ifMatch.trim())?.[1]
-  return version === undefined ? -1 : Number(version) // no version we ever gave: it matches nothing
+  if (version === undefined)
+    throw new WeirError('bad_request', `If-Match must be one version as the ETag gives it, such as "7"`)
+  return Number(version)
 }
 
 function statusOf({ policy, version, epoch }: StoredRoute, options: OperatorApiOptions) {

@@ -42,6 +42,8 @@ export interface PolicyStore {
 export interface PolicyStoreOptions {
   readonly dir: string
   readonly write?: (path: string, content: string) => Promise<void>
+  /** Rejects a policy that cannot be put in force here, before it is written. */
+  readonly admit?: (policy: RoutePolicy) => Promise<void>
 }
 
 const file = z.strictObject({
@@ -63,6 +65,7 @@ interface Entry {
 export async function openPolicyStore({
   dir,
   write = writeFileAtomic,
+  admit = async () => undefined,
 }: PolicyStoreOptions): Promise<PolicyStore> {
   await mkdir(dir, { recursive: true })
   const entries = new Map<string, Entry>()
@@ -105,6 +108,7 @@ export async function openPolicyStore({
       !faults.has(policy.name)
     )
       return { route: before.route, changed: false }
+    await admit(policy)
     const entry = nextEntry(before, policy, written)
     await commit(policy.name, entry)
     return { route: entry.route, changed: true }

@@ -1,6 +1,10 @@
 import { join } from 'node:path'
+import { WeirError } from '../../contract/errors.ts'
+import type { RoutePolicy } from '../../contract/policy.ts'
 import { systemClock, type Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
+import { tryPort } from '../../lib/ports.ts'
+import { describeProblem } from '../../lib/problem.ts'
 import type { ReadConfig } from '../config.ts'
 import type { Readiness, ToPrimary } from '../messages.ts'
 import type { TraceSettings } from '../trace-settings.ts'
@@ -10,7 +14,7 @@ import { createFeedbackLedger } from './feedback.ts'
 import { createFlushes } from './flushes.ts'
 import { createTotals } from './metrics.ts'
 import { createOperatorApi } from './operator-api.ts'
-import { openPolicyStore, type Change } from './policy-store.ts'
+import { openPolicyStore, type Change, type PolicyStore, type StoredRoute } from './policy-store.ts'
 import { decideReadiness } from './readiness.ts'
 import { createRevisions } from './revisions.ts'
 import { gaugesOf } from './scrape.ts'
@@ -47,7 +51,10 @@ const SWEEP_EVERY_MS = 60_000
 export async function startPrimary(options: PrimaryOptions): Promise<Primary> {
   const { config, stateDir, log, clock = systemClock } = options
   const dir = join(stateDir, 'policies')
-  const store = await openPolicyStore({ dir })
+  const store: PolicyStore = await openPolicyStore({
+    dir,
+    admit: policy => requirePort(policy, options, store.list()),
+  })
   await seedStore(store, config, log)
   const keys = await readStateKeys(stateDir)
   const totals = createTotals()
@@ -202,4 +209,17 @@ export async function startPrimary(options: PrimaryOptions): Promise<Primary> {
       await operator.close()
     },
   }
+}
+
+/** A listener that a route asks for must be possible; one that is there already is shared. */
+async function requirePort(
+  { match: { port } }: RoutePolicy,
+  { host, port: mainPort, operatorPort }: PrimaryOptions,
+  routes: readonly StoredRoute[],
+): Promise<void> {
+  if (port === undefined || port === mainPort) return
+  if (routes.some(({ policy }) => policy.match.port === port)) return
+  const problem = port === operatorPort ? 'it is the operator port' : await tryPort(host, port)
+  if (problem !== undefined)
+    throw new WeirError('conflict', `match.port: ${port} cannot be had: ${describeProblem(problem)}`)
 }

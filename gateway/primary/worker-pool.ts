@@ -58,6 +58,10 @@ const RESTART_DELAYS_MS = [0, 100, 500, 2000, 5000]
 /** A worker that lived this long started well: its death says nothing about the next one's start. */
 const STEADY_MS = 10_000
 
+function nameOf(index: number): string {
+  return `worker-${index}`
+}
+
 export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
   const { count, log, startMessage, onMessage, onChange } = options
   const members = new Map<string, Member>()
@@ -118,11 +122,17 @@ export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
     for (const check of awaiting) check()
   }
 
-  function lagging(revision: number): Member[] {
-    return [...members.values()].filter(member => member.ready && member.revision < revision)
+  /** Those that do not serve by it: they apply an older one, or are being started. */
+  function lagging(revision: number): string[] {
+    return Array.from({ length: count }, (_, index) => nameOf(index)).filter(name => {
+      const member = members.get(name)
+      return !member?.ready || member.revision < revision
+    })
   }
 
-  function replace(member: Member): void {
+  function replace(name: string): void {
+    const member = members.get(name)
+    if (!member?.ready) return // it will begin with the current policy
     log.error({ worker: member.name }, 'a worker did not acknowledge the policy in time; replacing it')
     member.ready = false
     member.process.process.kill('SIGKILL')
@@ -140,7 +150,7 @@ export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
           { length: count },
           (_, index) =>
             new Promise<void>((resolve, reject) => {
-              spawn(`worker-${index}`, problem =>
+              spawn(nameOf(index), problem =>
                 problem === undefined ? resolve() : reject(new Error(problem)),
               )
             }),
@@ -149,10 +159,10 @@ export function createWorkerPool(options: WorkerPoolOptions): WorkerPool {
     publish(message) {
       for (const { process } of members.values()) if (process.isConnected()) process.send(message)
       return new Promise(resolve => {
-        const finish = (late: Member[]) => {
+        const finish = (late: string[]) => {
           awaiting.delete(check)
           clearTimeout(timer)
-          resolve(late.map(({ name }) => name))
+          resolve(late)
         }
         const check = () => {
           if (lagging(message.revision).length === 0) finish([])

@@ -72,7 +72,7 @@ export class Connection implements Call, AnswerSink {
       .on('data', chunk => this.#receive(chunk))
       .on('drain', () => this.#upload?.continue())
       .on('end', () => this.#ended())
-      .on('error', () => this.#lost())
+      .on('error', error => this.#troubled(error))
       .on('close', () => this.#lost())
   }
 
@@ -163,6 +163,16 @@ export class Connection implements Call, AnswerSink {
     if (!this.#parser.close()) this.#lost()
   }
 
+  /**
+   * A server may answer before it has read the request, and close; our next write then fails while its answer waits to be read.
+   * Nothing more is written, and what comes, or that nothing does, decides.
+   */
+  #troubled({ syscall }: NodeJS.ErrnoException): void {
+    if (syscall !== 'write' || this.#job === undefined) return this.#lost()
+    this.#keepAlive = false
+    this.#upload?.stop()
+  }
+
   #lost(): void {
     this.#fail(this.#connected ? 'reset' : 'connect')
   }
@@ -190,7 +200,25 @@ function openSocket(origin: URL, onConnected: () => void): Socket {
   }
   return isSecure
     ? connectSecure({ ...options, ...serverName(host), ALPNProtocols: ['http/1.1'] }, onConnected)
-    : connectPlain(options, onConnected)
+    : readableAfterFailedWrite(connectPlain(options, onConnected))
+}
+
+/**
+ * Node closes a socket whose write failed, unread, and has no option against it for sockets: hence the switches of its streams.
+ * A failed read destroys it all the same.
+ */
+function readableAfterFailedWrite(socket: Socket): Socket {
+  const { _readableState: reading, _writableState: writing } = socket as unknown as StreamStates
+  reading.autoDestroy = false
+  writing.autoDestroy = false
+  return socket.on('error', () => {
+    if (!socket.destroyed) reading.errored = null
+  })
+}
+
+interface StreamStates {
+  readonly _readableState: { autoDestroy: boolean; errored: Error | null }
+  readonly _writableState: { autoDestroy: boolean }
 }
 
 /** An address is no server name (RFC 6066 3). */

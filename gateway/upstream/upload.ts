@@ -50,7 +50,8 @@ export class Upload {
     this.#socket = socket
     this.#request = request
     this.#onStalled = onStalled
-    this.#reader = request.body.open(() => this.#pump())
+    // at the turn's end, because by then an answer that came before a server closed has been read
+    this.#reader = request.body.open(() => atTurnEnd(() => this.#pump()))
   }
 
   start(host: string): void {

@@ -37,7 +37,7 @@ export class Answer implements AttemptListener {
   claimed = false
   /** Leaves the queue of the variant, while it waits there. */
   withdraw: (() => void) | undefined
-  readonly #owner: AnswerOwner
+  #owner: AnswerOwner
   #heldBytes = 0
 
   constructor(owner: AnswerOwner, variant: Variant, kind: AttemptKind) {
@@ -89,6 +89,11 @@ export class Answer implements AttemptListener {
 
   failed(failure: CallFailure): void {
     if (this.claimed || !this.#owner.recover(this, failure)) this.#owner.fail(this, failure)
+  }
+
+  /** From now on somebody else is told what becomes of it. */
+  leaveTo(owner: AnswerOwner): void {
+    this.#owner = owner
   }
 
   /** Counts what became of it and gives back what it held. */

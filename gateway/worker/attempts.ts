@@ -97,6 +97,34 @@ export class Attempts {
     for (const answer of this.#active) if (answer !== except) this.#drop(answer)
   }
 
+  /**
+   * A hedge answered first. The variant that was chosen goes on unheard, so that its slowness or failure counts as if nobody
+   * had stepped in: an attempt given up would say nothing, and a variant that hangs would look well.
+   */
+  outrun(winner: Answer): void {
+    for (const answer of this.#active) {
+      if (answer === winner) continue
+      if (answer.attempt === undefined) this.#drop(answer)
+      else answer.leaveTo(this.#unheard)
+    }
+  }
+
+  readonly #unheard: AnswerOwner = {
+    recover: () => false,
+    mustHold: () => false,
+    claim: () => undefined,
+    write: () => undefined,
+    end: answer => this.settle(answer),
+    deliver: answer => this.settle(answer),
+    fail: (answer, { reason }) => this.record(answer, 'failure', reason),
+  }
+
+  /** Counts an attempt by its complete answer. */
+  settle(answer: Answer): void {
+    if (answer.failure !== undefined) return this.record(answer, 'failure', answer.failure)
+    this.record(answer, (answer.head?.status ?? 0) >= 400 ? 'client_error' : 'success', '')
+  }
+
   #dispatch(answer: Answer): void {
     const { targets, limiter } = answer.variant
     const target = pickTarget(targets, this.#tried) ?? pickDesperately(targets, this.#tried)

@@ -10,6 +10,7 @@ export interface ClientFacts {
   readonly forwardedFor: string
   readonly forwardedHost: string
   readonly forwardedProto: string
+  readonly isFromTrustedProxy: boolean
 }
 
 /** Addresses and ranges as one list; throws on what is neither. */
@@ -40,6 +41,7 @@ export function clientFacts(request: IncomingMessage, trusted: BlockList | undef
       forwardedFor: peerAddress,
       forwardedHost: host,
       forwardedProto,
+      isFromTrustedProxy: false,
     }
   }
   const before = String(headers['x-forwarded-for'] ?? '')
@@ -48,7 +50,8 @@ export function clientFacts(request: IncomingMessage, trusted: BlockList | undef
     clientAddress: furthestUntrusted(before, trusted) ?? peerAddress,
     forwardedFor: before === '' ? peerAddress : `${before}, ${peerAddress}`,
     forwardedHost: String(headers['x-forwarded-host'] ?? host),
-    forwardedProto: String(headers['x-forwarded-proto'] ?? 'http'),
+    forwardedProto: headers['x-forwarded-proto'] === 'https' ? 'https' : 'http',
+    isFromTrustedProxy: true,
   }
 }
 

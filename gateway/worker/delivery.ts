@@ -14,8 +14,8 @@ export interface Delivery {
 
 /** A short answer goes out as a string of bytes: Node then joins it with the head into one write, not a gathered one. */
 const JOINED_BYTES = 4096
-/** A client that reads nothing for this long, while bytes wait for it, is cut off. */
-const SLOW_READER_MS = 75_000
+/** A client that reads nothing for this long, or twice as long when the system had room for a part, is cut off. */
+const SLOW_READER_MS = 30_000
 
 export function createDelivery(response: ServerResponse): Delivery {
   // What comes in one turn of the event loop leaves together at its end: mostly the whole answer, in one write.

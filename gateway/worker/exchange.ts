@@ -130,7 +130,7 @@ export class Exchange implements AnswerOwner {
   }
 
   end(answer: Answer): void {
-    this.#settle(answer)
+    this.#attempts.settle(answer)
     this.#delivery.end(answer)
     this.#offerToMirror(answer, undefined)
     this.#finish(answer.head?.status ?? 0, answer)
@@ -142,7 +142,7 @@ export class Exchange implements AnswerOwner {
     if (certified === 'invalid')
       return answer.failed({ reason: 'invalid', unsent: false, reusedConnection: false })
     this.#win(answer)
-    this.#settle(answer)
+    this.#attempts.settle(answer)
     const headers = answer.head?.headers
     const payload = certified?.payload ?? answer.payload
     const length = hasNoBody(this.#o.request.method, answer) ? headers?.contentLength : payload.length
@@ -182,6 +182,7 @@ export class Exchange implements AnswerOwner {
     if (other === undefined || other === chosen || afterMs === undefined) return
     this.#hedgeTimer = setTimeout(() => {
       if (this.#done || this.#attempts.underWay !== 1 || response.headersSent || !body.replayable) return
+      if (this.#recoveries?.fallbackTried) return // it is being asked already
       this.#attempts.begin(other, 'hedge')
     }, afterMs)
   }
@@ -195,13 +196,9 @@ export class Exchange implements AnswerOwner {
   /** This answer is the one; whatever else is running is given up. */
   #win(answer: Answer): void {
     clearTimeout(this.#hedgeTimer)
-    this.#attempts.dropAll(answer)
-    if (answer.kind === 'hedge') this.#fellBackFrom = this.#o.chosen.name
-  }
-
-  #settle(answer: Answer): void {
-    if (answer.failure !== undefined) return this.#attempts.record(answer, 'failure', answer.failure)
-    this.#attempts.record(answer, (answer.head?.status ?? 0) >= 400 ? 'client_error' : 'success', '')
+    if (answer.kind !== 'hedge') return this.#attempts.dropAll(answer)
+    this.#fellBackFrom = this.#o.chosen.name
+    this.#attempts.outrun(answer)
   }
 
   #marks(answer: Answer, modelVersion: string | undefined): AnswerMarks {

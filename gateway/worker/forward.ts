@@ -96,6 +96,8 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
     trace?.routed(route, choice, client.clientAddress)
     inFlight++
     const startedAt = performance.now()
+    const underContract =
+      route.policy.contract === 'prediction' && isPredictionRequest(request.method ?? '', path)
     const body = hasBody(request) ? receive(incoming, route, () => exchange) : EMPTY_BODY
     const exchange: Exchange = new Exchange({
       route,
@@ -110,9 +112,9 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
         ...client,
         requestId,
         traceparent: trace?.traceparent ?? traceparentOf(request.headers),
+        uncompressed: underContract,
       }),
-      underContract:
-        route.policy.contract === 'prediction' && isPredictionRequest(request.method ?? '', path),
+      underContract,
       setCookie: cookieFor(route, choice),
       ids: options.ids,
       wallClock: options.wallClock,

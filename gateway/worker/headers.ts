@@ -41,6 +41,8 @@ interface HeaderName {
   readonly lower: string
   readonly staysOutOfRequests: boolean
   readonly staysOutOfAnswers: boolean
+  /** Of the kind that only proxies write. */
+  readonly isForwarding: boolean
 }
 
 /** The names met so far, for they repeat; bounded, for a client could make up new ones for ever. */
@@ -56,6 +58,7 @@ function nameOf(name: string): HeaderName {
     lower,
     staysOutOfRequests: isHopByHop || OURS_IN_REQUESTS.has(lower),
     staysOutOfAnswers: isHopByHop || OURS_IN_ANSWERS.has(lower),
+    isForwarding: lower.startsWith('x-forwarded-') || lower === 'x-real-ip',
   }
   if (knownNames.size < MAX_KNOWN_NAMES) knownNames.set(name, made)
   return made
@@ -66,7 +69,11 @@ export interface ForwardedFacts {
   readonly forwardedFor: string
   readonly forwardedHost: string
   readonly forwardedProto: string
+  /** What else X-Forwarded-* says is believed. */
+  readonly isFromTrustedProxy: boolean
   readonly traceparent: string
+  /** The gateway reads the answer, so it must come as it is. */
+  readonly uncompressed: boolean
 }
 
 /**
@@ -79,13 +86,16 @@ export function upstreamHeaders(request: IncomingMessage, facts: ForwardedFacts)
   const headers: string[] = []
   for (let index = 0; index < rawHeaders.length; index += 2) {
     const name = rawHeaders[index] ?? ''
-    const { lower, staysOutOfRequests } = nameOf(name)
+    const { lower, staysOutOfRequests, isForwarding } = nameOf(name)
     if (staysOutOfRequests || listed?.has(lower)) continue
+    if (isForwarding && !facts.isFromTrustedProxy) continue
+    if (facts.uncompressed && lower === 'accept-encoding') continue
     headers.push(name, rawHeaders[index + 1] ?? '')
   }
   headers.push('x-request-id', facts.requestId, 'x-forwarded-for', facts.forwardedFor)
   headers.push('x-forwarded-proto', facts.forwardedProto, 'traceparent', facts.traceparent)
   if (facts.forwardedHost !== '') headers.push('x-forwarded-host', facts.forwardedHost)
+  if (facts.uncompressed) headers.push('accept-encoding', 'identity')
   return headers
 }
 
@@ -146,6 +156,8 @@ export function ambiguity(request: IncomingMessage): string | undefined {
   if (hosts > 1) return 'the Host header comes more than once'
   if (lengths > 1) return 'the Content-Length header comes more than once'
   if (encodings > 1) return 'the Transfer-Encoding header comes more than once'
+  if (encodings === 1 && request.headers['transfer-encoding']?.toLowerCase() !== 'chunked')
+    return 'the Transfer-Encoding is not "chunked" alone'
   if (lengths + encodings > 1) return 'Content-Length and Transfer-Encoding exclude each other'
   return undefined
 }

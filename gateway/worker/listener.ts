@@ -1,3 +1,4 @@
+import { METHODS } from 'node:http'
 import type { FastifyInstance } from 'fastify'
 import { WeirError } from '../../contract/errors.ts'
 import { createHttpServer } from '../../lib/http-server.ts'
@@ -49,7 +50,9 @@ export function createListener(options: ListenerOptions): FastifyInstance {
 
 /** In the first hook, before Fastify would read the body: bytes pass through untouched. */
 function addForwarding(app: FastifyInstance, forwarder: Forwarder, port: number): void {
-  for (const method of METHODS_FASTIFY_LACKS) app.addHttpMethod(method, { hasBody: true })
+  for (const method of METHODS)
+    if (!app.supportedMethods.includes(method) && method !== 'CONNECT')
+      app.addHttpMethod(method, { hasBody: true })
   app.all('/*', {
     onRequest: (request, reply) => {
       if (PRIVATE_PATHS.has(request.url.split('?')[0] ?? '')) return reply.callNotFound()
@@ -67,5 +70,3 @@ function addForwarding(app: FastifyInstance, forwarder: Forwarder, port: number)
 
 /** On the operator's port only. */
 const PRIVATE_PATHS: ReadonlySet<string> = new Set(['/metrics', '/docs'])
-
-const METHODS_FASTIFY_LACKS = ['PROPFIND', 'PROPPATCH', 'REPORT', 'SEARCH'] as const

@@ -15,7 +15,7 @@ process.on('message', (message: ToWorker) => {
   if (message.type === 'start') worker ??= start(message)
   else void receive(message)
 })
-process.on('disconnect', () => process.exit(0)) // the primary is gone: nobody would count or steer what this one does
+process.on('disconnect', () => process.exit()) // the primary is gone: nobody would count or steer what this one does
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => undefined) // Ctrl-C reaches the whole group
 
 /** Messages wait for the start to be done. One that came before it is part of what the start says. */
@@ -33,6 +33,8 @@ async function start(message: Extract<ToWorker, { type: 'start' }>): Promise<Wor
     return started
   } catch (error) {
     send({ type: 'failed', problem: describeProblem(error) })
+    process.exitCode = 1
+    process.disconnect() // what was sent goes out first; the primary starts another
     return undefined
   }
 }

@@ -1,8 +1,8 @@
 import { prediction, type Prediction } from '../../contract/prediction.ts'
 
-/** Whether a request falls under `contract: prediction`: POST to …/predict. */
+/** Whether a request falls under `contract: prediction`: POST to …/predict, whatever its query. */
 export function isPredictionRequest(method: string, path: string): boolean {
-  return method === 'POST' && path.endsWith('/predict')
+  return method === 'POST' && /^[^?]*\/predict(\?|$)/.test(path)
 }
 
 /** An answer held against the contract: the one parse that validation, the id, the label count and the comparison share. */

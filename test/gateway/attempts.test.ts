@@ -8,7 +8,8 @@ const CANDIDATE_ONLY = { fallback: undefined, weights: { stable: 0, candidate: 1
 test('a retry goes to another endpoint of the same variant', async t => {
   const url = await namedUpstream(t, 'second')
   const variants = { stable: { endpoints: [url] }, candidate: { endpoints: ['http://127.0.0.1:1', url] } }
-  const worker = await startWorker(t, [twoVariants(url, url, { ...CANDIDATE_ONLY, variants })])
+  const retry = { minPerSecond: 100 }
+  const worker = await startWorker(t, [twoVariants(url, url, { ...CANDIDATE_ONLY, variants, retry })])
   for (let n = 0; n < 4; n++)
     t.match(await worker.send({ method: 'POST', body: 'a' }), { status: 200, text: 'second' })
   t.equal(
@@ -101,7 +102,7 @@ test('a hedge asks the other variant when the chosen one is slower than that usu
   const policy = (weights: object) =>
     twoVariants(stable, candidate.url, {
       weights,
-      timeoutMs: 10_000,
+      timeoutMs: 2000,
       hedge: { to: 'stable', minSamples: 10 },
     })
   const worker = await startWorker(t, [policy({ stable: 100, candidate: 0 })])
@@ -110,10 +111,36 @@ test('a hedge asks the other variant when the chosen one is slower than that usu
   slow = true
   t.match(await worker.send(), { status: 200, text: 'stable' })
   t.equal(await worker.total('weir_requests_total', { kind: 'hedge', outcome: 'success' }), 1)
-  t.equal(
-    await worker.total('weir_requests_total', { variant: 'candidate', kind: 'split', outcome: 'dropped' }),
-    1,
+  const timedOut = { variant: 'candidate', kind: 'split', outcome: 'failure', reason: 'timeout' }
+  t.ok(
+    await eventually(async () => (await worker.total('weir_requests_total', timedOut)) === 1),
+    'what was outrun counts as it ends: a hanging candidate must not look well',
   )
+  t.equal(await worker.total('weir_request_duration_seconds_count', { variant: 'candidate' }), 1)
+})
+
+test('a hedge that the fallback has overtaken asks nobody', async t => {
+  let failing = false
+  const candidate = await upstream(t, (_, response) => {
+    response.writeHead(failing ? 500 : 200).end('candidate')
+  })
+  let held: (() => void) | undefined
+  const stable = await upstream(t, (_, response) => {
+    if (failing) held = () => void response.end('stable')
+    else response.end('stable')
+  })
+  const policy = (weights: object) =>
+    twoVariants(stable.url, candidate.url, { weights, hedge: { to: 'stable', minSamples: 10 } })
+  const worker = await startWorker(t, [policy({ stable: 100, candidate: 0 })])
+  for (let n = 0; n < 10; n++) await worker.send()
+  await worker.set(policy({ stable: 0, candidate: 100 }))
+  failing = true
+  const answer = worker.send()
+  t.ok(await eventually(() => held !== undefined))
+  await new Promise(resolve => setTimeout(resolve, 300)) // far beyond what stable takes
+  held?.()
+  t.match(await answer, { status: 200, text: 'stable', headers: { 'x-weir-fallback': 'candidate' } })
+  t.equal(await worker.total('weir_requests_total', { kind: 'hedge' }), 0)
 })
 
 test('failures are reported to the primary, and whether an answer came between them', async t => {

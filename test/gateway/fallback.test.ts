@@ -150,6 +150,20 @@ test('an answer that breaks the prediction contract is invalid: stable answers, 
   t.equal(await worker.total('weir_predictions_total', { variant: 'stable', label: 'Bread' }), 1)
 })
 
+test('the contract holds whatever the query, and its answers are asked for uncompressed', async t => {
+  const encodings: unknown[] = []
+  const { url } = await upstream(t, (request, response) => {
+    encodings.push(request.headers['accept-encoding'])
+    response.end(JSON.stringify(PREDICTION))
+  })
+  const worker = await startWorker(t, [twoVariants(url, url, { contract: 'prediction' })])
+  const headers = { 'accept-encoding': 'gzip, br' }
+  for (const path of ['/predict', '/predict?k=1', '/v2/predict?a=/b'])
+    t.match(JSON.parse((await worker.send({ ...POST, path, headers })).text), { prediction_id: String })
+  t.notMatch((await worker.send({ ...POST, path: '/x?to=/predict', headers })).text, 'prediction_id')
+  t.same(encodings, ['identity', 'identity', 'identity', 'gzip, br'])
+})
+
 test("a refusal by the candidate (4xx) is the client's own and passes unchanged", async t => {
   const candidate = await upstream(
     t,

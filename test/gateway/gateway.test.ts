@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { connect, createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -117,6 +118,32 @@ test('SIGTERM: readiness false, what is in flight finishes, exit code 0', async 
   release()
   t.match(await slow, { status: 200, text: 'finished' })
   t.equal(await gateway.exited, 0)
+})
+
+test('SIGTERM: a connection that has said nothing keeps nobody waiting', async t => {
+  const { url } = await upstream(t, (_, response) => void response.end('ok'))
+  const gateway = await startGateway(t, [twoVariants(url, url)], { args: ['--drain-seconds', '600'] })
+  const silent = connect(gateway.port, '127.0.0.1')
+  await once(silent, 'connect')
+  t.match(await send(gateway.port), { status: 200 })
+  gateway.child.kill('SIGTERM')
+  t.equal(await gateway.exited, 0)
+})
+
+test('a port of its own that cannot be had is refused by name, and nothing is changed', async t => {
+  const { url } = await upstream(t, (_, response) => void response.end('ok'))
+  const gateway = await startGateway(t, [twoVariants(url, url)])
+  for (const port of [gateway.operatorPort, Number(new URL(url).port)]) {
+    const answer = await fetch(`${gateway.operator}/v1/routes/food11`, {
+      method: 'PATCH',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ match: { port } }),
+    })
+    t.equal(answer.status, 409)
+    t.match(await answer.text(), `match.port: ${port} cannot be had`)
+  }
+  const unchanged = await fetch(`${gateway.operator}/v1/routes/food11`)
+  t.equal(unchanged.headers.get('etag'), '"1"')
 })
 
 test('SIGTERM: what is in flight finishes up to a limit; then it is cut off, and the exit code is 0 all the same', async t => {

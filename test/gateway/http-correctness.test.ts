@@ -41,6 +41,8 @@ const AMBIGUOUS: Record<string, string> = {
   'a bare LF after a chunk size':
     'POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\na\r\n0\r\n\r\n',
   'an expectation nobody knows': 'POST /x HTTP/1.1\r\nHost: a\r\nExpect: bogus\r\nContent-Length: 1\r\n\r\na',
+  'a coding under the chunks':
+    'POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n',
   'a target that is no path': 'GET x HTTP/1.1\r\nHost: a\r\n\r\n',
   'a header flood': `GET /x HTTP/1.1\r\nHost: a\r\n${'x-a: b\r\n'.repeat(20_000)}\r\n`,
   'no HTTP': '\x16\x03\x01\x02\x00\x01\r\n\r\n',
@@ -217,6 +219,19 @@ test('an answer that comes before the request body was read reaches the client',
   const { port } = await startOne(t, url)
   const answer = await send(port, { method: 'POST', body: Buffer.alloc(5_000_000) })
   t.match(answer, { status: 413, text: 'too long for me' })
+})
+
+test('an upstream that answers before it has read the request, and closes, is heard', async t => {
+  const { url } = await upstream(
+    t,
+    (_, response) => void response.writeHead(413, { connection: 'close' }).end('too long for me'),
+  )
+  const worker = await startOne(t, url)
+  for (let n = 0; n < 10; n++) {
+    const answer = await worker.send({ method: 'POST', body: Buffer.alloc(5_000_000) })
+    t.match(answer, { status: 413, text: 'too long for me' })
+  }
+  t.equal(await worker.total('weir_requests_total', { outcome: 'failure' }), 0)
 })
 
 test('an upstream that dies in mid-body cuts the answer short for the client, too', async t => {

@@ -124,6 +124,9 @@ test('settings are refused by name', async t => {
     [{ weights: { stable: 90, nope: 10 } }, 'invalid_weights', /weights\.nope/],
     [{ fallback: { to: 'nope' } }, 'invalid_setting', /fallback\.to/],
     [{ hedge: { to: 'stable' } }, 'invalid_setting', /idempotent/],
+    [{ override: { from: ['300.0.0.0/8'] } }, 'invalid_setting', /override\.from\.0/],
+    [{ trustedProxies: ['10.0.0.0/33'] }, 'invalid_setting', /trustedProxies\.0/],
+    [{ trustedProxies: ['abc'] }, 'invalid_setting', /trustedProxies\.0/],
     [
       { variants: { ...POLICY.variants, stable: { endpoints: ['http://x/path'] } } },
       'invalid_setting',

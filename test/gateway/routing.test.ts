@@ -2,7 +2,7 @@ import { test } from 'tap'
 import { gatewayConfig, routePolicy } from '../../contract/policy.ts'
 import { createRouteTable, type RequestFacts } from '../../gateway/worker/route-table.ts'
 import { freePort } from '../../lib/ports.ts'
-import { namedUpstream, send, startWorker, twoVariants } from './harness.ts'
+import { namedUpstream, send, startWorker, twoVariants, upstream } from './harness.ts'
 
 function routeOf(name: string, match: object) {
   return routePolicy.parse({
@@ -102,6 +102,13 @@ test('what no route takes is 404, a closed route 503, an unknown variant 404', a
     text: /"variant_not_found".*food11 has no variant \\"nope\\"; it has stable, candidate/,
   })
   t.match(await worker.send({ path: '/food', headers: { 'x-weir-variant': 'candidate' } }), { status: 200 })
+})
+
+test('every method that Node knows is forwarded', async t => {
+  const { url } = await upstream(t, (request, response) => void response.end(request.method))
+  const worker = await startWorker(t, [twoVariants(url, url)])
+  for (const method of ['PURGE', 'MKCOL', 'LOCK', 'SUBSCRIBE', 'PROPFIND', 'QUERY', 'OPTIONS'])
+    t.match(await worker.send({ method }), { status: 200, text: method })
 })
 
 test('precedence: an allowed override, then the sticky key, then the split', async t => {

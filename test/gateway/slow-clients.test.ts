@@ -135,7 +135,7 @@ test('a client that stops reading is cut off, and the upstream let go', async t 
   const heard = listenIn(t)
   await askWithoutReading(t, worker.port)
   const socket = () => heard[0]?.socket
-  t.ok(await eventually(() => socket()?.timeout === 75_000))
+  t.ok(await eventually(() => socket()?.timeout === 30_000))
   socket()?.setTimeout(200)
   t.ok(await eventually(() => gone))
   t.ok(

@@ -94,6 +94,21 @@ test('totals never fall when a worker dies', async t => {
   t.equal(await total(), 30)
 })
 
+test('a change while a worker is away is not said to be applied before it is back', async t => {
+  const gateway = await twoWorkers(t)
+  const [first] = gateway.workers()
+  kill(first)
+  const answer = await fetch(`${gateway.operator}/v1/routes/food11`, {
+    method: 'PATCH',
+    headers: { 'content-type': 'application/merge-patch+json' },
+    body: JSON.stringify(TO_STABLE),
+  })
+  const { pending } = (await answer.json()) as { pending: string[] }
+  t.equal(answer.status, pending.length > 0 ? 202 : 200)
+  if (pending.length === 0) t.equal(gateway.workers().length, 2, 'it is back')
+  t.ok(await bothApply(gateway, 2, first))
+})
+
 test('a worker that does not acknowledge is named, and replaced', async t => {
   const gateway = await twoWorkers(t)
   const [stopped] = gateway.workers()
