@@ -193,7 +193,7 @@ export function weightsBp(policy: {
 }
 
 /** Two routes that would take exactly the same requests, or bear the same name. */
-export function findDuplicates(routes: readonly RoutePolicy[]): string[] {
+function findDuplicates(routes: readonly RoutePolicy[]): string[] {
   const names = new Set<string>()
   const matches = new Map<string, string>()
   const found: string[] = []

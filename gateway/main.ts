@@ -3,6 +3,7 @@ import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { z } from 'zod'
 import { readEnv } from '../lib/env.ts'
+import { lockFolder } from '../lib/folder-lock.ts'
 import { createLog } from '../lib/log.ts'
 import { describeProblem } from '../lib/problem.ts'
 import { stopOnSignals } from '../lib/shutdown.ts'
@@ -57,10 +58,12 @@ async function main(): Promise<void> {
   const config = await readConfig(options.config)
   await requirePort(options.host, options.port)
   await requirePort(options['operator-host'], options['operator-port'])
+  const stateDir = resolve(options.state ?? env.WEIR_STATE ?? '.weir')
+  lockFolder(stateDir, 'gateway') // until the process ends
   const drainLimitMs = options['drain-seconds'] * 1000
   const primary = await startPrimary({
     config,
-    stateDir: resolve(options.state ?? env.WEIR_STATE ?? '.weir'),
+    stateDir,
     host: options.host,
     port: options.port,
     operatorHost: options['operator-host'],
