@@ -18,12 +18,40 @@ export interface CrashWorld extends World {
 export interface Script {
   /** What the route's policy has beside the usual. */
   readonly policy?: object
+  /** The runtime runs stable, too, and can stop it. */
+  readonly runsStable?: boolean
   /** Of the rollout. */
   readonly spec: object
   readonly happenings: readonly Happening[]
 }
 
 export const NAME = 'food11-v2'
+
+/** A runtime that runs version 1 at stable's endpoint from the beginning. */
+export function runningStable({ gateway, runtime }: World): Runtime {
+  const [endpoint = ''] = gateway.policy().variants['stable']?.endpoints ?? []
+  const stable = { id: 'food11-v1', model: 'food11', version: '1', endpoint, drilled: false }
+  let running = true
+  const own = () => (running ? [stable] : [])
+  return {
+    ...runtime,
+    async deploy(spec) {
+      if (spec.id !== stable.id) return runtime.deploy(spec)
+      running = true
+      return { endpoint }
+    },
+    async status(id) {
+      if (id !== stable.id) return runtime.status(id)
+      return running ? { kind: 'ready', endpoint, digest: 'sha256:one' } : { kind: 'absent' }
+    },
+    list: () => [...own(), ...runtime.list()],
+    at: wanted => [...own(), ...runtime.list()].find(deployment => deployment.endpoint === wanted),
+    stop(id) {
+      if (id === stable.id) running = false
+      else runtime.stop(id)
+    },
+  }
+}
 
 /** A world whose candidate is as the script says. */
 export function changeable(world: World): CrashWorld {
@@ -102,10 +130,10 @@ function when(change: (world: CrashWorld) => void): Happening {
   }
 }
 
-const later = (hours: number) => when(({ clock }) => clock.forward(hours * 3_600_000))
+export const later = (hours: number) => when(({ clock }) => clock.forward(hours * 3_600_000))
 const ejected = (failedTrials: number) =>
   when(({ gateway }) => void (gateway.ejected = { variant: 'candidate', failedTrials }))
-const candidateIs = (state: CrashWorld['candidate']) => when(world => void (world.candidate = state))
+export const candidateIs = (state: CrashWorld['candidate']) => when(world => void (world.candidate = state))
 const metricIs = (value: string | undefined) => when(world => void (world.metric = value))
 
 export function specOf(spec: object): object {

@@ -1,4 +1,14 @@
-import { analysis, failing, seconds, stepsOf, verb, type Happening, type Script } from './crash-scripts.ts'
+import {
+  analysis,
+  candidateIs,
+  failing,
+  later,
+  seconds,
+  stepsOf,
+  verb,
+  type Happening,
+  type Script,
+} from './crash-scripts.ts'
 
 /** Seconds in which so many answers of a shadow are compared with stable's, by result. */
 function copies(count: number, results: Readonly<Record<string, number>>): Happening[] {
@@ -33,6 +43,11 @@ const blueGreen = (settings: object) => ({
   strategy: { blueGreen: { record: '2s', ...settings } },
   analysis: { ...analysis, watch: '5s' },
 })
+const recreate = (settings: object) => ({
+  strategy: { recreate: settings },
+  analysis: { ...analysis, watch: '6s', successRate: { atLeast: 0.95 } },
+})
+
 /** Each strategy to its good and to its bad end. */
 export const STRATEGIES: Readonly<Record<string, Script>> = {
   'blue-green, promoted': {
@@ -50,6 +65,21 @@ export const STRATEGIES: Readonly<Record<string, Script>> = {
       { analysis: { minRequests: 100 } },
     ),
     happenings: seconds(16),
+  },
+  'recreate, promoted': {
+    runsStable: true,
+    spec: recreate({ announce: '3s' }),
+    happenings: seconds(24),
+  },
+  'recreate, withdrawn on evidence': {
+    runsStable: true,
+    spec: recreate({}),
+    happenings: seconds(24, failing),
+  },
+  'recreate, whose new version never gets ready': {
+    runsStable: true,
+    spec: recreate({}),
+    happenings: [candidateIs('loading'), ...seconds(6), later(1), ...seconds(8)],
   },
   'a/b, won': {
     policy: pinned,
