@@ -40,6 +40,7 @@ try {
   await soak(Math.max(500, requests / 25), plain) // what is allocated once, and compiled
   const small = await soak(Math.max(500, requests / 10), plain)
   report('512 pixels', small)
+  await soak(requests / 10, mixed) // the largest buffers of each thread
   const mix = await soak(requests, mixed)
   report('mixed sizes', mix)
   const { perStep, noise } = fitLine(mix.residentMiB)
@@ -48,6 +49,7 @@ try {
     `growth over the ${requests} requests of mixed sizes: ${growth.toFixed(1)} MiB by the fitted line, ` +
       `${((10_000 * growth) / requests).toFixed(2)} per 10,000; the samples scatter by ${noise.toFixed(1)} MiB around it`,
   )
+  console.log(`mean of each tenth, MiB: ${tenths(mix.residentMiB).join(' ')}`)
   const big = await soak(Math.max(100, requests / 250), large)
   report('12 megapixels', big)
   const after = await soak(500, plain)
@@ -127,6 +129,13 @@ function report(what: string, { requests, seconds, residentMiB, busyMs, lateMs, 
       `${Math.max(...residentMiB).toFixed(0)} at most; HTTP thread busy for ${busyMs.toFixed(1)} ms at most, ` +
       `late by ${lateMs.toFixed(1)}; health ${health(0.5)} ms, p99 ${health(0.99)}`,
   )
+}
+
+function tenths(values: readonly number[]): string[] {
+  return Array.from({ length: 10 }, (_, tenth) => {
+    const part = values.slice((tenth * values.length) / 10, ((tenth + 1) * values.length) / 10)
+    return (part.reduce((sum, value) => sum + value, 0) / part.length).toFixed(1)
+  })
 }
 
 function most({ residentMiB }: Soaked): number {
