@@ -32,6 +32,8 @@ export interface ProcessRuntimeOptions {
 const SERVING = fileURLToPath(new URL('../../serving/main.ts', import.meta.url))
 const MAX_DEPLOYMENTS = 100
 const SUPERVISE_INTERVAL_MS = 500
+const DYING_LIMIT_MS = 3000
+const PORT_LOOK_EVERY_MS = 100
 const RESTART_DELAY_LIMIT_MS = 30_000
 const LOG_TAIL_BYTES = 64 * 1024
 
@@ -100,8 +102,18 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime {
   async function requirePorts(): Promise<void> {
     for (const row of table.all()) {
       if (row.pid !== null && (await isOurProcess(row.pid, SERVING))) continue
-      const error = await tryPort(host, row.port)
+      const error = await portProblem(row.port)
       if (error) throw error
+    }
+  }
+
+  /** A process that has just died may hold its port for a moment. */
+  async function portProblem(port: number): Promise<Error | undefined> {
+    const until = clock.now() + DYING_LIMIT_MS
+    for (;;) {
+      const error = await tryPort(host, port)
+      if (error === undefined || clock.now() > until) return error
+      await clock.sleep(PORT_LOOK_EVERY_MS)
     }
   }
 
