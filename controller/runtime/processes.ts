@@ -101,6 +101,7 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime {
   /** A port that somebody else took while we were away is said at the start: what answers there is not our version. */
   async function requirePorts(): Promise<void> {
     for (const row of table.all()) {
+      if (row.stopAt !== null) continue // it goes anyway
       if (row.pid !== null && (await isOurProcess(row.pid, SERVING))) continue
       const error = await portProblem(row.port)
       if (error) throw error
