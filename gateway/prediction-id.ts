@@ -32,17 +32,30 @@ export function createPredictionIds(key: string): PredictionIds {
 }
 
 const BLOCK_BYTES = 64
+const DIGEST_BYTES = 32
+/** For the payloads of most ids; a longer one is copied. */
+const ROOM_BYTES = 1024
 
 /** HMAC-SHA256 (RFC 2104), cut to 16 bytes, from two one-shot hashes: Node's Hmac object costs several times as much. */
 function createMac(key: string): (payload: string) => Buffer {
   const keyBytes = Buffer.byteLength(key) > BLOCK_BYTES ? hash('sha256', key, 'buffer') : Buffer.from(key)
   const block = Buffer.concat([keyBytes, Buffer.alloc(BLOCK_BYTES)], BLOCK_BYTES)
-  const inner = block.map(byte => byte ^ 0x36)
-  const outer = block.map(byte => byte ^ 0x5c)
+  const inner = withBlock(block, 0x36)
+  const outer = withBlock(block, 0x5c)
   return payload => {
-    const digest = hash('sha256', Buffer.concat([inner, Buffer.from(payload)]), 'buffer')
-    return hash('sha256', Buffer.concat([outer, digest]), 'buffer').subarray(0, MAC_BYTES)
+    const bytes = Buffer.byteLength(payload)
+    const message =
+      bytes <= ROOM_BYTES
+        ? inner.subarray(0, BLOCK_BYTES + inner.write(payload, BLOCK_BYTES))
+        : Buffer.concat([inner.subarray(0, BLOCK_BYTES), Buffer.from(payload)])
+    hash('sha256', message, 'buffer').copy(outer, BLOCK_BYTES)
+    return hash('sha256', outer.subarray(0, BLOCK_BYTES + DIGEST_BYTES), 'buffer').subarray(0, MAC_BYTES)
   }
+}
+
+/** A padded key, and room behind it for what is hashed with it. */
+function withBlock(key: Buffer, pad: number): Buffer {
+  return Buffer.concat([key.map(byte => byte ^ pad)], BLOCK_BYTES + ROOM_BYTES)
 }
 
 /** Only what we signed comes here, so the form is ours. */

@@ -1,3 +1,4 @@
+import { isAscii } from 'node:buffer'
 import { randomBytes } from 'node:crypto'
 import type { Prediction } from '../../contract/prediction.ts'
 import type { PredictionIds } from '../prediction-id.ts'
@@ -7,8 +8,8 @@ import { readPrediction, withPredictionId } from './prediction-contract.ts'
 
 export interface Certified {
   readonly prediction: Prediction
-  /** The answer with its prediction id. */
-  readonly payload: Buffer
+  /** The answer with its prediction id: characters that are a byte each, or bytes. */
+  readonly payload: Buffer | string
 }
 
 interface CertifyOptions {
@@ -35,7 +36,8 @@ export function certify(
     at: now,
     nonce: nextNonce(),
   })
-  return { prediction, payload: Buffer.from(withPredictionId(text, id)) }
+  const certified = withPredictionId(text, id)
+  return { prediction, payload: isAscii(payload) ? certified : Buffer.from(certified) }
 }
 
 const WORKER_NONCE = randomBytes(9).toString('base64url')

@@ -7,7 +7,8 @@ import { sendAnswerHead, type AnswerMarks } from './respond.ts'
 export interface Delivery {
   begin(answer: Answer, contentLength: number | undefined, marks: AnswerMarks): void
   write(answer: Answer, chunk: Buffer): void
-  end(answer: Answer, payload?: Buffer): void
+  /** `payload`: bytes, or a string of which each character is one. */
+  end(answer: Answer, payload?: Buffer | string): void
   /** Cuts the answer short so that the client notices. */
   cut(): void
 }
@@ -19,7 +20,7 @@ const SLOW_READER_MS = 30_000
 
 export function createDelivery(response: ServerResponse): Delivery {
   // What comes in one turn of the event loop leaves together at its end: mostly the whole answer, in one write.
-  let waiting: Buffer[] = []
+  let waiting: (Buffer | string)[] = []
   let flushing = false
   let ended = false
   let paused = false
@@ -41,8 +42,8 @@ export function createDelivery(response: ServerResponse): Delivery {
     else if (chunks.length === 0) response.flushHeaders() // a slow body must not hold back its head
   }
 
-  function send(answer: Answer, chunk: Buffer): void {
-    if (response.write(chunk) || paused) return
+  function send(answer: Answer, chunk: Buffer | string): void {
+    if (response.write(chunk, 'latin1') || paused) return
     paused = true
     answer.attempt?.pause()
     cutOffSlowReader(response)
@@ -74,8 +75,9 @@ export function createDelivery(response: ServerResponse): Delivery {
   }
 }
 
-function end(response: ServerResponse, last: Buffer | undefined): void {
-  if (last === undefined || last.length > JOINED_BYTES) response.end(last)
+function end(response: ServerResponse, last: Buffer | string | undefined): void {
+  if (last === undefined) response.end()
+  else if (typeof last === 'string' || last.length > JOINED_BYTES) response.end(last, 'latin1')
   else response.end(last.toString('latin1'), 'latin1')
   cutOffSlowReader(response)
 }
