@@ -44,13 +44,24 @@ const LOG_TAIL_BYTES = 64 * 1024
 export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime {
   const { registry, stateDir, host, clock, log } = options
   const table = createDeploymentTable(options.store)
+  const starting = new Set<string>()
   const restarts = new Map<string, { attempts: number; notBefore: number }>()
   const logDir = join(stateDir, 'logs')
   mkdirSync(logDir, { recursive: true })
   const endpointOf = (row: DeploymentRow) => `http://${host}:${row.port}`
   const logFile = (id: string) => join(logDir, `${id}.log`)
 
+  /** Once at a time: supervision, too, looks at a deployment whose process is about to be started, and has no pid yet. */
   async function start(row: DeploymentRow): Promise<void> {
+    starting.add(row.id)
+    try {
+      await spawnServer(row)
+    } finally {
+      starting.delete(row.id)
+    }
+  }
+
+  async function spawnServer(row: DeploymentRow): Promise<void> {
     const { dir } = await registry.get(row.model, row.version)
     const args = ['--model', dir, '--host', host, '--port', String(row.port)]
     if (row.drill) args.push('--drill', drillOption(row.drill))
@@ -85,7 +96,9 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime {
     log.info({ deployment: row.id }, 'stopped a model server')
   }
 
-  async function restartIfDead(row: DeploymentRow): Promise<void> {
+  async function restartIfDead({ id }: DeploymentRow): Promise<void> {
+    const row = table.get(id) // as it is now: the list it comes from may be older than its process
+    if (row === undefined || starting.has(id)) return
     if (row.pid !== null && (await isOurProcess(row.pid, SERVING))) return
     const known = restarts.get(row.id) ?? { attempts: 0, notBefore: 0 }
     if (clock.now() < known.notBefore) return
