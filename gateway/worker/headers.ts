@@ -1,20 +1,7 @@
 import type { IncomingMessage } from 'node:http'
+import { HOP_BY_HOP } from '../../lib/hop-by-hop.ts'
 
 // Header lists are flat here, [name, value, name, value, …], as Node reads them (rawHeaders) and as writeHead takes them.
-
-/** RFC 9110 7.6.1: meant for one connection only. Expect is answered here; TE may say "trailers" at most. */
-const HOP_BY_HOP: ReadonlySet<string> = new Set([
-  'connection',
-  'keep-alive',
-  'proxy-connection',
-  'proxy-authenticate',
-  'proxy-authorization',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-  'expect',
-])
 
 /** Set by this gateway and believed by those behind it, so a client's own are left out. */
 const OURS_IN_REQUESTS: ReadonlySet<string> = new Set([

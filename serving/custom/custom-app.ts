@@ -4,6 +4,7 @@ import { WeirError } from '../../contract/errors.ts'
 import { prediction } from '../../contract/prediction.ts'
 import type { AppOptions } from '../app.ts'
 import { BODY_LIMIT_BYTES, takeBodiesAsTheyCome } from '../bodies.ts'
+import { HOP_BY_HOP } from '../../lib/hop-by-hop.ts'
 import { createHttpServer } from '../../lib/http-server.ts'
 import { createDrill } from '../drill.ts'
 import { addDocs } from '../openapi.ts'
@@ -93,21 +94,12 @@ function endToEnd(headers: FastifyRequest['headers']): Record<string, string | s
     .map(name => name.trim().toLowerCase())
   return Object.fromEntries(
     Object.entries(headers).flatMap(([name, value]) =>
-      value === undefined || HOP_BY_HOP.has(name) || named.includes(name) ? [] : [[name, value]],
+      value === undefined || HOP_BY_HOP.has(name) || SAID_ANEW.has(name) || named.includes(name)
+        ? []
+        : [[name, value]],
     ),
   )
 }
 
-const HOP_BY_HOP = new Set([
-  'connection',
-  'keep-alive',
-  'proxy-authenticate',
-  'proxy-authorization',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-  'expect',
-  'host',
-  'content-length',
-])
+/** Said anew by whoever passes the request on. */
+const SAID_ANEW: ReadonlySet<string> = new Set(['host', 'content-length'])
