@@ -104,7 +104,8 @@ export class Attempts {
   outrun(winner: Answer): void {
     for (const answer of this.#active) {
       if (answer === winner) continue
-      if (answer.attempt === undefined) this.#drop(answer)
+      // without all of the request it could only time out, and that would be our doing
+      if (answer.attempt === undefined || !this.#o.body.complete) this.#drop(answer)
       else answer.leaveTo(this.#unheard)
     }
   }
