@@ -69,7 +69,7 @@ const mirror = z.strictObject({
   timeoutMs: milliseconds.default(10_000),
   /** Of stable's requests, sent to stable again: how much two answers differ when nothing changed. */
   noiseFloorPercent: percent.default(0),
-  /** Of the comparisons, kept as records that the operator can read. */
+  /** Of the comparisons, kept as records that the operator can read; at most 50 a second of each result and worker. */
   recordPercent: percent.default(100),
   /** Records hold a digest of the input; the input itself only when asked for. */
   recordInputs: z.boolean().default(false),

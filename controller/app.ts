@@ -4,6 +4,7 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { jsonSchemaTransform, type ZodTypeProvider } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { WeirError } from '../contract/errors.ts'
+import { etag, versionOf } from '../contract/etag.ts'
 import type { Clock } from '../lib/clock.ts'
 import { createHttpServer } from '../lib/http-server.ts'
 import type { Log } from '../lib/log.ts'
@@ -190,22 +191,14 @@ function keyed(request: FastifyRequest) {
 }
 
 function asked(request: FastifyRequest<{ Body: z.infer<typeof reasonBody> }>): VerbRequest {
-  return { actor: actorOf(request), reason: request.body?.reason, ifMatch: ifMatch(request) }
+  return {
+    actor: actorOf(request),
+    reason: request.body?.reason,
+    ifMatch: versionOf(request.headers['if-match']),
+  }
 }
 
 function actorOf(request: FastifyRequest): string {
   const actor = request.headers['x-weir-actor']
   return typeof actor === 'string' && actor !== '' ? actor.slice(0, 100) : 'operator'
-}
-
-function etag(version: number): string {
-  return `"${version}"`
-}
-
-function ifMatch(request: FastifyRequest): number | undefined {
-  const header = request.headers['if-match']
-  if (header === undefined || header === '*') return undefined
-  const version = /^"(\d+)"$/.exec(header)?.[1]
-  if (version === undefined) throw new WeirError('bad_request', 'If-Match must be an ETag such as "3"')
-  return Number(version)
 }

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import { STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import Fastify, {
   LogController,
@@ -77,6 +77,9 @@ export function createHttpServer(options: HttpServerOptions): FastifyInstance {
     ),
   )
   app.server.on('checkExpectation', refuseExpectation)
+  // Node would say 100 to everybody; a body that is going to be refused is better not sent
+  app.server.on('checkContinue', (request, response) => app.server.emit('request', request, response))
+  app.addHook('preParsing', async (request, reply) => inviteBody(request.raw, reply.raw))
   const connections = new Set<Socket>()
   app.server.on('connection', socket => {
     connections.add(socket)
@@ -132,17 +135,45 @@ function answerError(error: RequestError, request: FastifyRequest, reply: Fastif
   return reply.code(status).send(errorBody(code, message, { requestId, details: error.details }))
 }
 
-/** Answers what is not HTTP, or over the header limit, or too slow, before there is a request to reply to. */
+/**
+ * Answers what is not HTTP, or over the header limit, or too slow, before there is a request to reply to. An answer that is on
+ * its way to an earlier request on the connection goes first: bytes of ours in the midst of it would pass for its body.
+ */
 function answerUnparsable(error: NodeJS.ErrnoException, socket: Socket): void {
+  const pending = answerUnderWay(socket)
+  if (pending === undefined) return refuseConnection(error, socket)
+  if (pending.req.complete) {
+    pending.once('finish', () => refuseConnection(error, socket))
+    return
+  }
+  // the trouble is in that very request's body, so its answer can still be this one unless another has begun
+  if (pending.headersSent) return socket.destroy() as unknown as void
+  const [status] = UNPARSABLE[error.code ?? ''] ?? BAD_REQUEST
+  pending.statusCode = status // for whoever counts answers
+  refuseConnection(error, socket)
+}
+
+function refuseConnection(error: NodeJS.ErrnoException, socket: Socket): void {
   if (!socket.writable) return socket.destroy() as unknown as void
-  const [status, code] = UNPARSABLE[error.code ?? ''] ?? ['400 Bad Request', 'bad_request']
+  const [status, code] = UNPARSABLE[error.code ?? ''] ?? BAD_REQUEST
   const body = JSON.stringify(errorBody(code, `the request could not be read (${error.code ?? 'unknown'})`))
   socket.end(
-    `HTTP/1.1 ${status}\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\ncontent-type: application/json; charset=utf-8\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
   )
 }
 
-/** RFC 9110 10.1.1: the one expectation there is, 100-continue, is met by Node before this. */
+/** What a connection is answering. Node has no public name for it; its own default handler looks at the same field. */
+function answerUnderWay(socket: Socket): ServerResponse | undefined {
+  const { _httpMessage: pending } = socket as Socket & { _httpMessage?: ServerResponse | null }
+  return pending ?? undefined
+}
+
+/** To be called before a body is read: a client that asked to be told (`Expect: 100-continue`) sends it now. */
+export function inviteBody({ headers }: IncomingMessage, response: ServerResponse): void {
+  if (headers.expect !== undefined) response.writeContinue() // any other expectation was refused before
+}
+
+/** RFC 9110 10.1.1: there is one expectation, 100-continue; it does not come here. */
 function refuseExpectation({ headers }: IncomingMessage, response: ServerResponse): void {
   const message = `cannot meet the expectation "${String(headers.expect).slice(0, 100)}"`
   const body = JSON.stringify(errorBody('expectation_failed', message))
@@ -153,9 +184,10 @@ function refuseExpectation({ headers }: IncomingMessage, response: ServerRespons
   response.writeHead(417, { ...head, connection: 'close' }).end(body) // a body may follow that nobody wants
 }
 
-const UNPARSABLE: Readonly<Record<string, readonly [string, string]>> = {
-  HPE_HEADER_OVERFLOW: ['431 Request Header Fields Too Large', 'headers_too_large'],
-  ERR_HTTP_REQUEST_TIMEOUT: ['408 Request Timeout', 'request_timeout'],
+const BAD_REQUEST = [400, 'bad_request'] as const
+const UNPARSABLE: Readonly<Record<string, readonly [number, string]>> = {
+  HPE_HEADER_OVERFLOW: [431, 'headers_too_large'],
+  ERR_HTTP_REQUEST_TIMEOUT: [408, 'request_timeout'],
 }
 
 function headerValue(value: string | string[] | undefined): string | undefined {

@@ -44,7 +44,11 @@ function tableOf(paces: ReadonlyMap<string, Summary>, load: Load, perSecond: num
       ms(pace.p99Ms),
       name === 'direct' ? '' : ms(pace.p99Ms - direct),
       ms(pace.lowestP99Ms),
-      keepsUp(pace, perSecond) ? '' : `does not keep up: ${whole(pace.perSecond)}/s`,
+      keepsUp(pace, perSecond)
+        ? ''
+        : pace.perSecond > 0
+          ? `does not keep up: ${whole(pace.perSecond)}/s`
+          : 'requests failed',
     ]),
   )
 }

@@ -14,7 +14,7 @@ const MIB = 2 ** 20
 const CAP_BYTES = 16 * MIB
 const MAX_IN_FLIGHT = 1000
 /** Mirroring takes time of the same core, so what is left of it must hold both. */
-const LOADS = [0.25, 0.5]
+const LOADS = [0.1, 0.25, 0.5]
 const JUDGED_LOAD = 0.5
 const MOST_SLOWER = 1.05
 const MOST_ADDED_MS = 0.2

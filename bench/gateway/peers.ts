@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url'
 import { systemPort, untilAnswering, writeConfig, type Bench } from './bench.ts'
 import { nginxHead } from './nginx.ts'
+import { PACER } from './pace.ts'
 import { isInstalled, PROXY_CORE } from './processes.ts'
 
 export interface Proxy {
@@ -10,7 +11,7 @@ export interface Proxy {
 }
 
 /** Programs that the bench wants and npm does not bring. */
-export const WANTED_PROGRAMS = ['wrk', 'nginx', 'haproxy', 'taskset'] as const
+export const WANTED_PROGRAMS = ['wrk', 'nginx', 'haproxy', 'taskset', PACER] as const
 
 /** Every peer that is installed, with a variant at 90 percent and one at 10 where it can, on the core of ours. */
 export async function startPeers(bench: Bench): Promise<Proxy[]> {

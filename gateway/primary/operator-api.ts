@@ -4,6 +4,7 @@ import type { FastifyInstance, FastifyReply } from 'fastify'
 import { jsonSchemaTransform, type ZodTypeProvider } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { errorAnswer, WeirError } from '../../contract/errors.ts'
+import { etag, versionOf } from '../../contract/etag.ts'
 import { createHttpServer } from '../../lib/http-server.ts'
 import type { Log } from '../../lib/log.ts'
 import { mergePatch } from '../../lib/merge-patch.ts'
@@ -184,16 +185,7 @@ function requireRoute(store: PolicyStore, name: string): StoredRoute {
 }
 
 function tagged(reply: FastifyReply, { version }: StoredRoute): FastifyReply {
-  return reply.header('etag', `"${version}"`)
-}
-
-/** `"7"` → 7; `*` and no header: any version. */
-function versionOf(ifMatch: string | undefined): number | undefined {
-  if (ifMatch === undefined || ifMatch.trim() === '*') return undefined
-  const version = /^(?:W\/)?"?(\d+)"?$/.exec(ifMatch.trim())?.[1]
-  if (version === undefined)
-    throw new WeirError('bad_request', `If-Match must be one version as the ETag gives it, such as "7"`)
-  return Number(version)
+  return reply.header('etag', etag(version))
 }
 
 function statusOf({ policy, version, epoch }: StoredRoute, options: OperatorApiOptions) {

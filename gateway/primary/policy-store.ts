@@ -35,6 +35,8 @@ export interface PolicyStore {
   remove(name: string, options?: { ifVersion?: number | undefined }): Promise<void>
   /** Looks at a route's file again after somebody else may have written it; undefined: nothing new. */
   refresh(name: string): Promise<Change | undefined>
+  /** Names of files that are there, or were, and never held a policy that could be used. */
+  unknown(): Promise<string[]>
   /** What is wrong with files, by route: the last good policy stays in force meanwhile. */
   faults(): ReadonlyMap<string, string>
 }
@@ -126,6 +128,10 @@ export async function openPolicyStore({
         await commit(name, removedEntry(before))
       }),
     refresh: name => inTurn(() => refreshEntry(name)),
+    async unknown() {
+      const names = await routeNames(dir).catch(() => []) // without the folder every known file has its fault
+      return [...new Set([...names, ...faults.keys()])].filter(name => !entries.has(name))
+    },
     faults: () => faults,
   }
 
@@ -147,7 +153,8 @@ export async function openPolicyStore({
       await commit(name, entry)
       return { name, route: entry.route }
     } catch (error) {
-      if (before) faults.set(name, error instanceof Error ? error.message : String(error))
+      if (before === undefined && text === undefined) faults.delete(name) // was never good, and is gone
+      else faults.set(name, error instanceof Error ? error.message : String(error))
       return undefined
     }
   }

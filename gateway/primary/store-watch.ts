@@ -13,7 +13,10 @@ export interface StoreWatchOptions {
 
 /** Editors write a file in several steps; we look when they are done. */
 const SETTLE_MS = 50
-/** Where a watch misses something (network file systems do), looking again finds it: so many files at a time, all in turn. */
+/**
+ * Where a watch misses something (network file systems do, and it stays with a folder that was replaced), looking again finds it:
+ * files that are new, and of those known so many at a time, all in turn.
+ */
 const LOOK_AGAIN_MS = 5000
 const FILES_A_LOOK = 200
 
@@ -55,6 +58,7 @@ export function watchStore({ dir, store, log, onChange, onFault }: StoreWatchOpt
     if (lookedAt >= names.length) lookedAt = 0
     touch(names.slice(lookedAt, lookedAt + FILES_A_LOOK))
     lookedAt += FILES_A_LOOK
+    void store.unknown().then(touch)
   }, LOOK_AGAIN_MS)
   return () => {
     watcher.close()

@@ -5,6 +5,7 @@ import type { CallFailure } from '../upstream/connection.ts'
 import type { Answer, AnswerOwner } from './answer.ts'
 import { Attempts } from './attempts.ts'
 import type { RequestBody } from './body.ts'
+import type { BreachLog } from './breach-log.ts'
 import { certify, type Certified } from './certify.ts'
 import { createDelivery, type Delivery } from './delivery.ts'
 import { hedgeAfterMs } from './hedge.ts'
@@ -34,6 +35,7 @@ export interface ExchangeOptions {
   readonly timeLimits: TimeLimits
   readonly isDraining: () => boolean
   readonly trace: RequestTrace | undefined
+  readonly breachLog: BreachLog
   readonly onDone: (status: number, answeredBy: string | undefined) => void
 }
 
@@ -139,8 +141,10 @@ export class Exchange implements AnswerOwner {
   /** A held answer is complete: it is held against the contract and goes out whole. */
   deliver(answer: Answer): void {
     const certified = this.#certify(answer)
-    if (certified === 'invalid')
+    if (certified === 'invalid') {
+      this.#o.breachLog.tell(this.#o.route, answer)
       return answer.failed({ reason: 'invalid', unsent: false, reusedConnection: false })
+    }
     this.#win(answer)
     this.#attempts.settle(answer)
     const headers = answer.head?.headers
@@ -223,7 +227,8 @@ export class Exchange implements AnswerOwner {
   #clientGone(): void {
     if (this.#done) return
     this.#attempts.dropAll()
-    this.#finish(CLIENT_CLOSED)
+    const { statusCode } = this.#o.response
+    this.#finish(statusCode === UPLOAD_TOO_SLOW ? statusCode : CLIENT_CLOSED)
   }
 
   #finish(status: number, answer?: Answer): void {
@@ -242,6 +247,8 @@ export class Exchange implements AnswerOwner {
 }
 
 const CLIENT_CLOSED = 499
+/** The listener has answered this and closed. */
+const UPLOAD_TOO_SLOW = 408
 
 function createAttempts(owner: AnswerOwner, o: ExchangeOptions): Attempts {
   const { request, route, path, headers, body, trace, timeLimits } = o

@@ -1,9 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { WeirError, type ErrorCode } from '../../contract/errors.ts'
+import { inviteBody } from '../../lib/http-server.ts'
 import type { PredictionIds } from '../prediction-id.ts'
 import type { AccessLog } from './access-log.ts'
 import { EMPTY_BODY, hasBody, KeptBody, type KeptMemory, type RequestBody } from './body.ts'
+import type { BreachLog } from './breach-log.ts'
 import { choose, type Choice, type Refusal } from './choose.ts'
 import { clientFacts, type ClientFacts } from './client-address.ts'
 import { Exchange } from './exchange.ts'
@@ -21,6 +23,7 @@ export interface ForwarderOptions {
   readonly ids: PredictionIds
   readonly memory: KeptMemory
   readonly accessLog: AccessLog
+  readonly breachLog: BreachLog
   readonly isDraining: () => boolean
   readonly tracing: Tracing | undefined
   readonly wallClock: () => number
@@ -121,6 +124,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
       timeLimits: options.timeLimits,
       isDraining: options.isDraining,
       trace,
+      breachLog: options.breachLog,
       onDone(status, answeredBy) {
         inFlight--
         trace?.end(status, answeredBy)
@@ -142,6 +146,7 @@ export function createForwarder(options: ForwarderOptions): Forwarder {
     { policy }: Route,
     exchange: () => Exchange,
   ): RequestBody {
+    inviteBody(request, response)
     return new KeptBody(request, {
       keepBytes: policy.replayMaxBytes,
       maxBytes: policy.maxBodyBytes,
@@ -201,10 +206,32 @@ function cookieFor({ policy: { sticky } }: Route, { newCookie }: Choice): string
   return `${sticky.cookie}=${newCookie}; Path=/; Max-Age=${sticky.maxAgeSeconds}; HttpOnly; SameSite=Lax`
 }
 
-/** The path of a request target; the absolute form that proxies get is cut to it. `*` and the like have none. */
+/**
+ * The path of a request target, without dot segments: the upstream would resolve them, and another route's path could come out.
+ * The absolute form that proxies get is cut to it. `*` and the like have none.
+ */
 function originForm(target: string): string | undefined {
-  if (target.startsWith('/')) return target
+  if (target.startsWith('/')) return mayHoldDotSegments(target) ? withoutDotSegments(target) : target
   if (!/^https?:\/\//i.test(target) || !URL.canParse(target)) return undefined
   const { pathname, search } = new URL(target)
   return `${pathname}${search}`
+}
+
+function mayHoldDotSegments(target: string): boolean {
+  return target.includes('/.') || target.includes('%2e') || target.includes('%2E')
+}
+
+/** RFC 3986 5.2.4, also for dots that are escaped. */
+function withoutDotSegments(target: string): string {
+  const end = target.indexOf('?')
+  const path = end === -1 ? target : target.slice(0, end)
+  const kept: string[] = []
+  const segments = path.split('/').slice(1)
+  for (const [index, segment] of segments.entries()) {
+    const dots = segment.replaceAll(/%2e/gi, '.')
+    if (dots === '..') kept.pop()
+    if (dots !== '.' && dots !== '..') kept.push(segment)
+    else if (index === segments.length - 1) kept.push('')
+  }
+  return `/${kept.join('/')}${end === -1 ? '' : target.slice(end)}`
 }

@@ -45,6 +45,8 @@ interface MirrorRoute {
 interface MirrorOptions {
   readonly onComparison: (record: ComparisonRecord) => void
   readonly wallClock: () => number
+  /** Milliseconds on a clock that never goes back. */
+  readonly now: () => number
   readonly timeLimits: TimeLimits
 }
 
@@ -59,6 +61,7 @@ export function createMirror(
   const isCopied = createSampler(settings.percent)
   const isNoiseSample = createSampler(settings.noiseFloorPercent)
   const isRecorded = createSampler(settings.recordPercent)
+  const mayRecord = createRecordLimit(options.now)
   const targets = new Map<string, readonly Target[]>()
   let inFlight = 0
   let bytes = 0
@@ -106,24 +109,30 @@ export function createMirror(
     const failure = failureOf(shadow)
     counts?.attempt('mirror', failure === undefined ? outcomeOf(shadow) : 'failure', failure ?? '')
     if (live.prediction === undefined) return
-    const record = compare({
+    const comparison = compare(live.prediction, shadow, failure)
+    counts?.compared(comparison.result)
+    if (comparison.scores !== undefined)
+      counts?.comparedBy({ ...comparison.scores, latencySeconds: (shadow.ms - live.latencyMs) / 1000 })
+    if (isRecorded() && mayRecord(comparison.result))
+      options.onComparison(recordOf({ live, prediction: live.prediction, variant, shadow, comparison }))
+  }
+
+  function recordOf(compared: Compared): ComparisonRecord {
+    const { live, prediction, variant, shadow, comparison } = compared
+    const { result, scores, mirrored } = comparison
+    return {
+      at: new Date(options.wallClock()).toISOString(),
       route,
       variant,
-      at: options.wallClock(),
-      live,
-      prediction: live.prediction,
-      shadow,
-      failure,
-    })
-    counts?.compared(record.result)
-    if (record.confidenceDifference !== undefined && record.topKOverlap !== undefined)
-      counts?.comparedBy({
-        confidence: record.confidenceDifference,
-        overlap: record.topKOverlap,
-        latencySeconds: record.latencyDifferenceMs / 1000,
-      })
-    if (isRecorded())
-      options.onComparison(settings.recordInputs ? { ...record, inputBase64: inputOf(live.body) } : record)
+      requestId: live.requestId,
+      result,
+      inputDigest: `sha256:${digestOf(live.body)}`,
+      ...(settings.recordInputs && { inputBase64: inputOf(live.body) }),
+      live: answerOf(live.variant, prediction, live.latencyMs),
+      mirrored: typeof mirrored === 'string' ? { failure: mirrored } : answerOf(variant, mirrored, shadow.ms),
+      ...(scores && { confidenceDifference: scores.confidence, topKOverlap: scores.overlap }),
+      latencyDifferenceMs: shadow.ms - live.latencyMs,
+    }
   }
 
   return {
@@ -145,6 +154,24 @@ function createSampler(percent: number): () => boolean {
     if (credit < 10_000) return false
     credit -= 10_000
     return true
+  }
+}
+
+/** Of each result: a record hashes the whole input, and what people can read in a second is less. */
+const RECORDS_PER_SECOND = 50
+
+function createRecordLimit(now: () => number): (result: ComparisonRecord['result']) => boolean {
+  const taken = new Map<string, number>()
+  let since = now()
+  return result => {
+    const at = now()
+    if (at - since >= 1000) {
+      since = at
+      taken.clear()
+    }
+    const count = (taken.get(result) ?? 0) + 1
+    taken.set(result, count)
+    return count <= RECORDS_PER_SECOND
   }
 }
 
@@ -186,42 +213,28 @@ function outcomeOf({ head }: Shadow): 'success' | 'client_error' {
   return (head?.status ?? 0) >= 400 ? 'client_error' : 'success'
 }
 
-interface ComparisonFacts {
-  readonly route: string
-  readonly variant: string
-  readonly at: number
-  readonly live: LiveRequest
-  readonly prediction: Prediction
-  readonly shadow: Shadow
-  readonly failure: string | undefined
+interface Comparison {
+  readonly result: ComparisonRecord['result']
+  /** Of two predictions. */
+  readonly scores?: { readonly confidence: number; readonly overlap: number }
+  /** What the copy was answered, or what went wrong. */
+  readonly mirrored: Prediction | string
 }
 
-function compare({
-  route,
-  variant,
-  at,
-  live,
-  prediction,
-  shadow,
-  failure,
-}: ComparisonFacts): ComparisonRecord {
-  const base = {
-    at: new Date(at).toISOString(),
-    route,
-    variant,
-    requestId: live.requestId,
-    inputDigest: `sha256:${digestOf(live.body)}`,
-    live: answerOf(live.variant, prediction, live.latencyMs),
-    latencyDifferenceMs: shadow.ms - live.latencyMs,
-  }
-  if (failure !== undefined) return { ...base, result: 'failure', mirrored: { failure } }
-  const mirrored = shadow.text === undefined ? undefined : readPrediction(shadow.text)
-  if (mirrored === undefined) return { ...base, result: 'invalid', mirrored: { failure: 'not a prediction' } }
-  return {
-    ...base,
-    ...comparePredictions(prediction, mirrored),
-    mirrored: answerOf(variant, mirrored, shadow.ms),
-  }
+interface Compared {
+  readonly live: LiveRequest
+  readonly prediction: Prediction
+  readonly variant: string
+  readonly shadow: Shadow
+  readonly comparison: Comparison
+}
+
+function compare(live: Prediction, { text }: Shadow, failure: string | undefined): Comparison {
+  if (failure !== undefined) return { result: 'failure', mirrored: failure }
+  const mirrored = text === undefined ? undefined : readPrediction(text)
+  if (mirrored === undefined) return { result: 'invalid', mirrored: 'not a prediction' }
+  const { result, confidenceDifference, topKOverlap } = comparePredictions(live, mirrored)
+  return { result, scores: { confidence: confidenceDifference, overlap: topKOverlap }, mirrored }
 }
 
 function answerOf(variant: string, { label, confidence, model_version }: Prediction, latencyMs: number) {

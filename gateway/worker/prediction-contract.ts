@@ -1,4 +1,5 @@
 import { prediction, type Prediction } from '../../contract/prediction.ts'
+import { describeIssues } from '../../lib/parse.ts'
 
 /** Whether a request falls under `contract: prediction`: POST to …/predict, whatever its query. */
 export function isPredictionRequest(method: string, path: string): boolean {
@@ -12,6 +13,16 @@ export function readPrediction(text: string): Prediction | undefined {
     return parsed.success ? parsed.data : undefined
   } catch {
     return undefined // not JSON
+  }
+}
+
+/** What keeps an answer from being a prediction, for a person. */
+export function whyNoPrediction(text: string): string {
+  try {
+    const parsed = prediction.safeParse(JSON.parse(text))
+    return parsed.success ? 'nothing' : describeIssues(parsed.error)
+  } catch {
+    return 'it is not JSON'
   }
 }
 

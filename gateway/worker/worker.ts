@@ -11,6 +11,7 @@ import type {
 } from '../messages.ts'
 import { createPredictionIds } from '../prediction-id.ts'
 import { createAccessLog } from './access-log.ts'
+import { createBreachLog } from './breach-log.ts'
 import { createCounters, type Counters } from './counters.ts'
 import { createForwarder } from './forward.ts'
 import { createListener } from './listener.ts'
@@ -60,7 +61,12 @@ export async function createWorker({
   const policy = createPolicy({
     counters,
     workers: settings.workers,
-    mirror: { onComparison: record => send({ type: 'comparison', record }), wallClock, timeLimits },
+    mirror: {
+      onComparison: record => send({ type: 'comparison', record }),
+      wallClock,
+      now: () => performance.now(),
+      timeLimits,
+    },
     onEndpointReport: () => {
       reportTimer ??= setTimeout(reportEndpoints, REPORT_EVERY_MS)
     },
@@ -75,6 +81,7 @@ export async function createWorker({
     ids,
     memory: { limitBytes: MAX_KEPT_BYTES / settings.workers, usedBytes: 0 },
     accessLog: createAccessLog(log),
+    breachLog: createBreachLog(log, () => performance.now()),
     isDraining: () => draining,
     tracing,
     timeLimits,

@@ -1,4 +1,4 @@
-import { chmod, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test, type Test } from 'tap'
 import { findProgram } from '../helpers/programs.ts'
@@ -129,4 +129,25 @@ test('a policy file changed by hand, in place or by renaming another over it, co
   t.equal((await gateway.client.route('food11')).version, 3)
   t.match(await gateway.client.status('food11'), { version: 3, workers: [{ version: 3 }] })
   t.same(await faultsOf(gateway), {})
+})
+
+test('a new route may be laid into the folder by hand, even when the folder itself was replaced; one that cannot be used is told', async t => {
+  const { gateway, policy, folder, file } = await start(t)
+  const kept = await readFile(file, 'utf8')
+  await rename(folder, `${folder}.old`)
+  await mkdir(folder)
+  await writeFile(file, kept)
+  const added = {
+    ...policy,
+    name: 'added',
+    match: { pathPrefix: '/added' },
+    weights: { stable: 100, candidate: 0 },
+  }
+  await writeFile(join(folder, 'added.json'), JSON.stringify({ version: 1, epoch: 1, policy: added }))
+  await writeFile(join(folder, 'broken.json'), '{')
+  const text = async () => (await send(gateway.port, { path: '/added' })).text
+  t.ok(await eventually(async () => (await text()) === 'stable', FAULT_LIMIT_MS))
+  t.ok(await eventually(async () => 'broken' in (await faultsOf(gateway)), FAULT_LIMIT_MS))
+  await rm(join(folder, 'broken.json'))
+  t.ok(await eventually(async () => !('broken' in (await faultsOf(gateway))), FAULT_LIMIT_MS))
 })
