@@ -140,6 +140,7 @@ function answerError(error: RequestError, request: FastifyRequest, reply: Fastif
  * its way to an earlier request on the connection goes first: bytes of ours in the midst of it would pass for its body.
  */
 function answerUnparsable(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (!socket.writable) return socket.destroy() as unknown as void // also what the client sends after our refusal
   const pending = answerUnderWay(socket)
   if (pending === undefined) return refuseConnection(error, socket)
   if (pending.req.complete) {
