@@ -1,6 +1,6 @@
 import { alternate, medians, type Bench, type Target } from './bench.ts'
 import { KB_1, KB_60, measureThroughput, warmUp, type Load } from './load.ts'
-import { keepsUp, measurePace, type Pace, type PacedLoad } from './pace.ts'
+import { keepsUp, measurePace, withoutPacer, type Pace, type PacedLoad } from './pace.ts'
 import { startPeers, stopProxies } from './peers.ts'
 import { ms, table, whole } from './table.ts'
 import { startWeir } from './weir.ts'
@@ -9,6 +9,8 @@ const MOST_ADDED_MS = 1
 
 /** p50 and p99 at half of what ours can do, the same rate for every proxy and for a call without one. */
 export async function measureLatency(bench: Bench): Promise<Target[]> {
+  const unmeasured = withoutPacer(`p99 added at half load <= ${MOST_ADDED_MS} ms`)
+  if (unmeasured) return unmeasured
   const weir = await startWeir(bench)
   const proxies = bench.short ? [weir] : [weir, ...(await startPeers(bench))]
   const targets: Target[] = []

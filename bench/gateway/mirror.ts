@@ -2,7 +2,7 @@ import { fileURLToPath } from 'node:url'
 import { parseExposition } from '../../lib/exposition.ts'
 import { alternate, medians, systemPort, type Bench, type Target } from './bench.ts'
 import { measureThroughput, PREDICT, warmUp } from './load.ts'
-import { measurePace } from './pace.ts'
+import { measurePace, withoutPacer } from './pace.ts'
 import { LOAD_CORE } from './processes.ts'
 import { ms, table, whole } from './table.ts'
 import { residentBytes } from './usage.ts'
@@ -21,6 +21,8 @@ const MOST_ADDED_MS = 0.2
 
 /** The live side's p99 while everything is copied, to a shadow that answers and to one that hangs; and the memory that takes. */
 export async function measureMirror(bench: Bench): Promise<Target[]> {
+  const unmeasured = withoutPacer(`mirror 100 %: p99 within 5 % or ${MOST_ADDED_MS} ms`)
+  if (unmeasured) return unmeasured
   const shadow = await startHangingShadow(bench)
   const start = (name: string, shadowUrl: string, percent: number) =>
     startWeir(bench, { name, routes: [mirrored(bench.upstream, shadowUrl, percent)] })

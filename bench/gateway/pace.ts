@@ -1,8 +1,8 @@
 import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { writeConfig, type Bench } from './bench.ts'
+import { writeConfig, type Bench, type Target } from './bench.ts'
 import type { Load } from './load.ts'
-import { LOAD_CORE } from './processes.ts'
+import { isInstalled, LOAD_CORE } from './processes.ts'
 
 /** Latency at a rate that does not depend on the answers. */
 export type Pace = Readonly<Record<'perSecond' | 'p50Ms' | 'p99Ms', number>>
@@ -44,6 +44,12 @@ export async function measurePace(bench: Bench, url: string, load: PacedLoad): P
     .catch((error: Error) => error.message)
   if (!output.includes(' 0 failed, 0 errored, 0 timeout')) return BROKEN
   return summaryOf(readFileSync(log, 'utf8'), from, to)
+}
+
+/** What a part says that cannot be measured without a paced load; undefined where it can. */
+export function withoutPacer(name: string): Target[] | undefined {
+  if (isInstalled(PACER)) return undefined
+  return [{ name, reached: '–', met: 'not measured', reason: `${PACER} is not installed` }]
 }
 
 const BROKEN: Pace = { perSecond: 0, p50Ms: Number.NaN, p99Ms: Number.NaN }

@@ -52,10 +52,10 @@ interface Member {
  * that V8 meets its limit for such memory first and collects the whole heap again and again: a third of the processor time of
  * a request with 60 KB.
  */
-const SMALL_YOUNG_GENERATION = '--max-semi-space-size=2'
+const SMALL_YOUNG_GENERATION = '--max-semi-space-size=4'
 /**
- * A worker has one core. V8's helper threads would take turns with it there, and a collection that waits for them stops requests
- * for 15 ms and more at a time; alone it goes in steps of less than one.
+ * A worker has one core. V8's helper threads would take turns with it there, and a collection that waits for them can
+ * stop requests for 15 ms and more at a time.
  */
 const COLLECT_ALONE = '--single-threaded-gc'
 const ACKNOWLEDGE_WITHIN_MS = 1000
