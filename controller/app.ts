@@ -13,7 +13,7 @@ import type { Audit } from './audit.ts'
 import { addEvents } from './events.ts'
 import type { ControllerMetrics } from './metrics.ts'
 import { createIdempotency } from './idempotency.ts'
-import type { Registry } from './registry/registry.ts'
+import type { VersionLookup } from './registry/registry.ts'
 import { explainRollout } from './rollouts/explain.ts'
 import type { RolloutService, VerbRequest } from './rollouts/rollout-service.ts'
 import { rolloutView } from './rollouts/rollout-view.ts'
@@ -23,7 +23,7 @@ import type { Store } from './store.ts'
 
 export interface ControllerAppOptions {
   readonly service: RolloutService
-  readonly registry: Registry
+  readonly registry: VersionLookup
   readonly runtime: Runtime
   readonly audit: Audit
   readonly store: Store

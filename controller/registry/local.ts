@@ -3,10 +3,10 @@ import { join } from 'node:path'
 import { WeirError } from '../../contract/errors.ts'
 import { modelManifest } from '../../contract/model-manifest.ts'
 import { describeIssues } from '../../lib/parse.ts'
-import type { ModelVersion, Registry } from './registry.ts'
+import type { ModelVersion, VersionLookup } from './registry.ts'
 
 /** Versions as folders: DIR/MODEL/VERSION/model.json. A folder without a manifest is no version. */
-export function createLocalRegistry(modelsDir: string): Registry {
+export function createLocalRegistry(modelsDir: string): VersionLookup {
   return {
     async versions(model) {
       const entries = await readdir(join(modelsDir, safeName(model)), { withFileTypes: true }).catch(
@@ -25,6 +25,10 @@ export function createLocalRegistry(modelsDir: string): Registry {
       if (found) return found
       throw new WeirError('version_not_found', `no version "${version}" of model "${model}"`)
     },
+    async fetch(model, version) {
+      await this.get(model, version)
+      return join(modelsDir, model, version)
+    },
   }
 }
 
@@ -40,7 +44,7 @@ async function readVersion(
   })
   if (text === undefined) return undefined
   const { digest } = parseManifest(text, dir)
-  return { model, version, digest, dir }
+  return { model, version, digest, registeredAt: null, registeredBy: null, failed: null }
 }
 
 function parseManifest(text: string, dir: string): { digest: string } {

@@ -1,15 +1,66 @@
+import type { Alias } from '../../contract/registry.ts'
+
 export interface ModelVersion {
   readonly model: string
   readonly version: string
   /** sha256:… over the model's bytes and its manifest; what "exactly this version" means. */
   readonly digest: string
-  /** Folder that holds model.onnx and model.json. */
-  readonly dir: string
+  /** Milliseconds since the epoch; null: it lies in the models folder without having been registered. */
+  readonly registeredAt: number | null
+  readonly registeredBy: string | null
+  /** Why it must not be used again; null while nothing is known against it. */
+  readonly failed: string | null
 }
 
-/** Where versions of models are kept. Embedded: a folder; in a cluster: an MLflow server. */
+export type Aliases = Readonly<Partial<Record<Alias, string>>>
+
+/** Who wants something changed, and why; the audit keeps both. */
+export interface Decision {
+  readonly actor: string
+  readonly reason: string
+}
+
+export interface RegisterOptions {
+  readonly actor: string
+  /** The next number when absent. */
+  readonly version?: string | undefined
+}
+
+export interface Registered {
+  readonly version: ModelVersion
+  /** False: the same content was registered before, and this is that version. */
+  readonly created: boolean
+}
+
+export interface AliasDecision extends Decision {
+  /** The version that the alias must point at until now (null: none); `precondition_failed` otherwise. */
+  readonly expected?: string | null | undefined
+}
+
+/**
+ * Where versions of models are kept, and which of them stands where. Embedded: a folder and SQLite; in a cluster: an MLflow
+ * server. Every change is audited with its actor. Calls may be repeated: what is so already is not done, nor recorded, again.
+ */
 export interface Registry {
+  /** The names of all models. */
+  models(): Promise<string[]>
+  /** Lowest number first. Throws `model_not_found`. */
   versions(model: string): Promise<ModelVersion[]>
   /** Throws `model_not_found` or `version_not_found`. */
   get(model: string, version: string): Promise<ModelVersion>
+  /**
+   * Takes the version in `folder` under the next number, and moves `development` to it in the same step. The manifest is kept
+   * with this name and number, so the digest is that of the result. Throws `version_refused` when the content is not what
+   * the manifest says.
+   */
+  register(model: string, folder: string, options: RegisterOptions): Promise<Registered>
+  aliases(model: string): Promise<Aliases>
+  /** Null takes the alias away. Whoever calls has seen exactly this version serving: here nothing is verified. */
+  setAlias(model: string, alias: Alias, version: string | null, decision: AliasDecision): Promise<void>
+  markFailed(model: string, version: string, decision: Decision): Promise<void>
+  /** A folder of this machine with the version's files. What is downloaded is verified by its digest. */
+  fetch(model: string, version: string): Promise<string>
 }
+
+/** What is needed to run a version that is known by its name. */
+export type VersionLookup = Pick<Registry, 'versions' | 'get' | 'fetch'>

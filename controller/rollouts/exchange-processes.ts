@@ -1,5 +1,5 @@
 import type { Drill } from '../../contract/rollout.ts'
-import type { Registry } from '../registry/registry.ts'
+import type { VersionLookup } from '../registry/registry.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { isApart } from './recreate.ts'
 import { isJudged, type RolloutState } from './rollout-state.ts'
@@ -12,7 +12,7 @@ interface Exchanged {
 /** Where versions do not fit side by side, one is started only when the other is gone. Doing it again is doing nothing. */
 export async function exchangeProcesses(
   runtime: Runtime,
-  registry: Registry,
+  registry: VersionLookup,
   { state, drill }: Exchanged,
 ): Promise<void> {
   const { recreation, deployment, model, candidate, stable, phase } = state

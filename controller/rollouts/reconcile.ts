@@ -6,7 +6,7 @@ import type { ControllerMetrics } from '../metrics.ts'
 import type { Evidence } from '../evidence/evidence.ts'
 import type { PrometheusServer } from '../evidence/prometheus-api.ts'
 import type { RecordedGateway } from '../recorded-gateway.ts'
-import type { Registry } from '../registry/registry.ts'
+import type { VersionLookup } from '../registry/registry.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import type { Store } from '../store.ts'
 import { createAssessor, type Assessor } from './assessor.ts'
@@ -28,7 +28,7 @@ export interface ReconcilerOptions {
   /** Where custom metrics are asked for, if anywhere. */
   readonly prometheus: PrometheusServer | undefined
   readonly runtime: Runtime
-  readonly registry: Registry
+  readonly registry: VersionLookup
   readonly clock: Clock
   readonly log: Log
   readonly metrics: ControllerMetrics

@@ -3,7 +3,7 @@ import type { RolloutFile } from '../../contract/rollout.ts'
 import type { GatewayClient } from '../../client/gateway.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Audit } from '../audit.ts'
-import type { Registry } from '../registry/registry.ts'
+import type { VersionLookup } from '../registry/registry.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import type { Store } from '../store.ts'
 import { releaseCapacity } from './capacity.ts'
@@ -18,7 +18,7 @@ export interface RolloutServiceOptions {
   readonly rollouts: RolloutStore
   readonly audit: Audit
   readonly gateway: GatewayClient
-  readonly registry: Registry
+  readonly registry: VersionLookup
   readonly runtime: Runtime
   readonly clock: Clock
   /** Custom metrics can be measured. */

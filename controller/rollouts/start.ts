@@ -5,14 +5,14 @@ import { rolloutFile, type RolloutFile } from '../../contract/rollout.ts'
 import { describeIssues } from '../../lib/parse.ts'
 import { describeProblem } from '../../lib/problem.ts'
 import { parseCondition } from '../judge/condition.ts'
-import type { ModelVersion, Registry } from '../registry/registry.ts'
+import type { ModelVersion, VersionLookup } from '../registry/registry.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { LATER_FIELDS, type Placement, type Recreation, type RolloutState } from './rollout-state.ts'
 import { headerRouteOff, mirrorOff } from './transitions.ts'
 
 interface StartOptions {
   readonly gateway: GatewayClient
-  readonly registry: Registry
+  readonly registry: VersionLookup
   readonly runtime: Runtime
   readonly now: number
   /** The rollout that makes room for this one. */

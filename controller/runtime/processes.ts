@@ -11,7 +11,7 @@ import { leanMemory } from '../../lib/lean-memory.ts'
 import type { Log } from '../../lib/log.ts'
 import { describeProblem } from '../../lib/problem.ts'
 import { freePort, tryPort } from '../../lib/ports.ts'
-import type { Registry } from '../registry/registry.ts'
+import type { VersionLookup } from '../registry/registry.ts'
 import type { Store } from '../store.ts'
 import { createDeploymentTable, type DeploymentRow } from './deployment-table.ts'
 import { endProcess, isOurProcess } from './process-identity.ts'
@@ -19,7 +19,7 @@ import type { Deployment, DeploymentSpec, DeploymentStatus, Runtime } from './ru
 
 export interface ProcessRuntimeOptions {
   readonly store: Store
-  readonly registry: Registry
+  readonly registry: VersionLookup
   readonly stateDir: string
   readonly host: string
   readonly firstPort: number
@@ -62,7 +62,7 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime {
   }
 
   async function spawnServer(row: DeploymentRow): Promise<void> {
-    const { dir } = await registry.get(row.model, row.version)
+    const dir = await registry.fetch(row.model, row.version)
     const args = ['--model', dir, '--host', host, '--port', String(row.port)]
     if (row.drill) args.push('--drill', drillOption(row.drill))
     if (options.ownerPid !== undefined) args.push('--owner-pid', String(options.ownerPid))

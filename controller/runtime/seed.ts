@@ -2,12 +2,12 @@ import type { GatewayClient } from '../../client/gateway.ts'
 import { WeirError } from '../../contract/errors.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
-import type { Registry } from '../registry/registry.ts'
+import type { VersionLookup } from '../registry/registry.ts'
 import type { Runtime } from './runtime.ts'
 
 interface SeedOptions {
   readonly gateway: GatewayClient
-  readonly registry: Registry
+  readonly registry: VersionLookup
   readonly runtime: Runtime
   readonly clock: Clock
   readonly log: Log

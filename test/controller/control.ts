@@ -21,7 +21,7 @@ import { createHooks, tellChanges } from '../../controller/rollouts/hooks.ts'
 import { createReconciler } from '../../controller/rollouts/reconcile.ts'
 import { createRolloutService } from '../../controller/rollouts/rollout-service.ts'
 import { createRolloutStore } from '../../controller/rollouts/rollout-store.ts'
-import type { Registry } from '../../controller/registry/registry.ts'
+import type { VersionLookup } from '../../controller/registry/registry.ts'
 import type { Deployment, Runtime } from '../../controller/runtime/runtime.ts'
 import { openStore } from '../../controller/store.ts'
 import { json, listen, startSmallGateway, type Misbehaviour, type SmallGateway } from './small-gateway.ts'
@@ -147,13 +147,15 @@ export function rolloutOf(spec: object = {}): object {
   }
 }
 
-const registry: Registry = {
+const registry: VersionLookup = {
   versions: async model => [versionOf(model, '1'), versionOf(model, '2')],
   get: async (model, version) => versionOf(model, version),
+  fetch: async (model, version) => `models/${model}/${version}`,
 }
 
 function versionOf(model: string, version: string) {
-  return { model, version, digest: DIGESTS[version] ?? '', dir: `models/${model}/${version}` }
+  const digest = DIGESTS[version] ?? ''
+  return { model, version, digest, registeredAt: null, registeredBy: null, failed: null }
 }
 
 function answerOf(version: string): object {
