@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { brokenRules, danglingTargets, type Contradiction } from './policy-targets.ts'
 import { byteSize, percent } from './units.ts'
 
 // The traffic policy of a route: what the gateway's configuration lists, its store keeps and its operator API takes. Every
@@ -60,6 +61,32 @@ const sticky = z.union([
 
 /** Requests that carry this header with this value go to this variant, at any weight. */
 const headerRoute = z.strictObject({ header: headerName, value: z.string().min(1).max(1024), to: name })
+
+/**
+ * Who is dealt to which variant by what they are, such as their language; counted as split, like weights and sticky key. A value
+ * fits the header's first item, whole or up to a hyphen, in upper or lower case: `de` fits `de-AT,en;q=0.5`.
+ */
+const splitBy = z.strictObject({
+  header: headerName,
+  rules: z
+    .array(
+      z.strictObject({
+        values: z
+          .array(
+            z
+              .string()
+              .regex(/^[^\s,;-][^\s,;]{0,127}$/, 'must be one value, without spaces, commas and semicolons')
+              .transform(text => text.toLowerCase()),
+          )
+          .min(1)
+          .max(100),
+        to: name,
+      }),
+    )
+    .min(1)
+    .max(20),
+})
+export type SplitBy = z.infer<typeof splitBy>
 
 const mirror = z.strictObject({
   to: name,
@@ -135,6 +162,8 @@ const route = z.strictObject({
   closedRetryAfterSeconds: z.int().min(1).max(86_400).default(5),
   /** Before sticky key and weights, the first that fits; counted as overrides, so that chosen users sway no evidence. */
   headerRoutes: z.array(headerRoute).max(20).default([]),
+  /** After header routes, before sticky key and weights, which deal everybody whom it does not name. */
+  splitBy: splitBy.optional(),
   contract: z.enum(['prediction', 'none']).default('prediction'),
   mirror: mirror.optional(),
   fallback: fallback.optional(),
@@ -227,11 +256,6 @@ export function normalPrefix(pathPrefix: string): string {
   return pathPrefix.length > 1 && pathPrefix.endsWith('/') ? pathPrefix.slice(0, -1) : pathPrefix
 }
 
-interface Contradiction {
-  readonly path: string[]
-  readonly message: string
-}
-
 function findContradictions(policy: RoutePolicy): Contradiction[] {
   const sum = Object.values(weightsBp(policy)).reduce((total, bp) => total + bp, 0)
   const found: Contradiction[] = []
@@ -243,22 +267,7 @@ function findContradictions(policy: RoutePolicy): Contradiction[] {
     else if (weight > 0 && policy.variants[name]?.endpoints.length === 0)
       found.push({ path: ['weights', name], message: 'the variant has no endpoint' })
   }
-  return [...found, ...danglingTargets(policy)]
-}
-
-function danglingTargets(policy: RoutePolicy): Contradiction[] {
-  const { mirror, fallback, hedge, variants, idempotent } = policy
-  const found = Object.entries({ mirror, fallback, hedge }).flatMap(([setting, value]) =>
-    value === undefined || value.to in variants
-      ? []
-      : [{ path: [setting, 'to'], message: `there is no variant "${value.to}"` }],
-  )
-  for (const [index, { to }] of policy.headerRoutes.entries()) {
-    if (to in variants) continue
-    found.push({ path: ['headerRoutes', String(index), 'to'], message: `there is no variant "${to}"` })
-  }
-  if (hedge && !idempotent) found.push({ path: ['hedge'], message: 'needs `idempotent: true`' })
-  return found
+  return [...found, ...danglingTargets(policy), ...brokenRules(policy)]
 }
 
 function isOrigin(text: string): boolean {

@@ -4,7 +4,7 @@ import type { TraceSettings } from './trace-settings.ts'
 
 // What the primary and its workers tell each other. Messages of one worker arrive in the order they were sent.
 
-/** A route as committed: the version grows by one with every change, the epoch is the version of the last weight change. */
+/** A route as committed: the version grows by one with every change, the epoch is that of the last change of weights or of `splitBy`. */
 export interface RouteRecord {
   readonly policy: RoutePolicy
   readonly version: number

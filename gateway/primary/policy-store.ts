@@ -218,11 +218,15 @@ function nextEntry(
   written: unknown,
 ): Entry & { route: StoredRoute } {
   const version = (before?.version ?? 0) + 1
-  const sameWeights =
-    before?.route && canonicalJson(weightsBp(before.route.policy)) === canonicalJson(weightsBp(policy))
-  const epoch = sameWeights ? before.epoch : version
+  const sameShares = before?.route && sharesOf(before.route.policy) === sharesOf(policy)
+  const epoch = sameShares ? before.epoch : version
   const text = `${JSON.stringify({ version, epoch, policy: written }, null, 2)}\n`
   return { version, epoch, text, route: { policy, version, epoch, written } }
+}
+
+/** What decides who is dealt to which variant, and changes what feedback means. */
+function sharesOf(policy: RoutePolicy): string {
+  return canonicalJson([weightsBp(policy), policy.splitBy ?? null])
 }
 
 function removedEntry({ version, epoch }: Omit<Entry, 'text'>): Entry {

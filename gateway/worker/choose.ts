@@ -1,6 +1,7 @@
 import type { BlockList } from 'node:net'
 import { isIPv6 } from 'node:net'
 import type { RoutePolicy } from '../../contract/policy.ts'
+import { createHeaderSplit } from './header-split.ts'
 import { createSplit, type Share } from './split.ts'
 import { createPinning } from './sticky.ts'
 
@@ -23,6 +24,8 @@ export interface ChoiceFacts {
 /** How a route deals its requests, derived once per policy. */
 export interface Dealer {
   readonly next: () => string | undefined
+  /** Where a request belongs by what its header says. */
+  readonly byHeader: (headers: ChoiceFacts['headers']) => string | undefined
   /** Where a sticky key belongs. */
   readonly pin: (key: string) => string | undefined
   readonly sticky: RoutePolicy['sticky']
@@ -40,7 +43,8 @@ export function createDealer(
 ): Dealer {
   const { sticky, variants, name, headerRoutes } = policy
   const pin = createPinning(shares, sticky?.salt ?? name)
-  return { next, pin, sticky, headerRoutes, variants, overrideFrom }
+  const byHeader = shares.length === 0 ? () => undefined : createHeaderSplit(policy) // closed is closed for everybody
+  return { next, byHeader, pin, sticky, headerRoutes, variants, overrideFrom }
 }
 
 export function sharesOf(weightsBp: Readonly<Record<string, number>>): Share[] {
@@ -49,7 +53,7 @@ export function sharesOf(weightsBp: Readonly<Record<string, number>>): Share[] {
     .map(([variant, weightBp]) => ({ variant, weightBp }))
 }
 
-/** Override (where its caller may use it) before header routes, sticky key and split. */
+/** Override (where its caller may use it) before header routes, the split by a header, sticky key and weights. */
 export function choose(dealer: Dealer, facts: ChoiceFacts, newKey: () => string): Choice | Refusal {
   const { override } = facts
   if (override !== undefined && isListed(dealer.overrideFrom, facts.peerAddress)) {
@@ -59,6 +63,8 @@ export function choose(dealer: Dealer, facts: ChoiceFacts, newKey: () => string)
   }
   const routed = dealer.headerRoutes.find(({ header, value }) => facts.headers[header] === value)
   if (routed) return { variant: routed.to, kind: 'override' }
+  const named = dealer.byHeader(facts.headers)
+  if (named !== undefined) return split(named)
   const key = stickyKey(dealer.sticky, facts)
   if (key !== undefined) return split(dealer.pin(key))
   if (dealer.sticky && 'cookie' in dealer.sticky) {
