@@ -26,7 +26,7 @@ export const tensorSpec = z.strictObject({
 })
 export type TensorSpec = z.infer<typeof tensorSpec>
 
-const fileName = z.string().regex(/^[\w.-]+$/, 'must be the name of a file beside model.json')
+const fileName = z.string().regex(/^(?!\.\.?$)[\w.-]+$/, 'must be the name of a file beside model.json')
 const rgb = z.tuple([z.number(), z.number(), z.number()])
 
 /** Photos: resized, cropped to the middle, scaled by `scale` and normalised per channel, in this order. */
@@ -178,6 +178,36 @@ const customServer = z.strictObject({
 
 const customManifest = z.strictObject({ ...common, server: customServer })
 export type CustomManifest = z.infer<typeof customManifest>
+
+/** A file beside model.json, with its sha256 where the manifest states it; the model itself is covered by the digest. */
+export interface NamedFile {
+  readonly file: string
+  readonly sha256?: string | undefined
+}
+
+/** What makes the version together with model.json; nothing else of its folder belongs to it. */
+export function namedFiles(manifest: ModelManifest | CustomManifest): readonly NamedFile[] {
+  if ('server' in manifest) return manifest.server.files
+  const { preprocessing, reference } = manifest
+  const files: NamedFile[] = [{ file: 'model.onnx' }]
+  if (preprocessing.kind === 'text')
+    files.push({ file: preprocessing.tokenizer, sha256: preprocessing.tokenizerSha256 })
+  if (reference)
+    files.push({ file: reference.image, sha256: reference.imageSha256 }, { file: reference.tensor })
+  return files
+}
+
+/**
+ * Words of a command that may be files of the folder and are not listed as such. Where there is such a file, the command runs
+ * what the digest does not cover and what could change unseen.
+ */
+export function unlistedWords({ server }: CustomManifest): readonly string[] {
+  const listed = new Set(server.files.map(({ file }) => file))
+  return server.command
+    .map(word => word.replace(/^(\{dir\}|\.)\//, ''))
+    .filter(word => !listed.has(word) && !word.startsWith('/') && !word.includes('..'))
+    .filter(word => word !== '.' && word !== '{dir}')
+}
 
 /** Either form: where there is a `server` it is a command instead of a model. What is wrong is said of that form alone. */
 export const modelManifest = z.looseObject({}).transform((json, context): ModelManifest | CustomManifest => {

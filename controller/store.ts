@@ -82,6 +82,20 @@ const MIGRATIONS = [
    CREATE TABLE alerts (
      id TEXT PRIMARY KEY, key TEXT NOT NULL, alert TEXT NOT NULL, started_at INTEGER NOT NULL, ended_at INTEGER) STRICT;
    CREATE UNIQUE INDEX one_firing_alert_a_key ON alerts (key) WHERE ended_at IS NULL`,
+  // the registry; an arrival is a version that is being registered, so that one which was interrupted is finished or forgotten
+  `CREATE TABLE model_versions (
+     model TEXT NOT NULL, version TEXT NOT NULL, digest TEXT NOT NULL, registered_at INTEGER, registered_by TEXT,
+     failed TEXT, PRIMARY KEY (model, version)) STRICT, WITHOUT ROWID;
+   CREATE TABLE model_aliases (
+     model TEXT NOT NULL, alias TEXT NOT NULL, version TEXT NOT NULL, PRIMARY KEY (model, alias)) STRICT, WITHOUT ROWID;
+   CREATE TABLE model_arrivals (
+     model TEXT NOT NULL, version TEXT NOT NULL, digest TEXT NOT NULL, registered_at INTEGER NOT NULL,
+     registered_by TEXT NOT NULL, PRIMARY KEY (model, version)) STRICT, WITHOUT ROWID`,
+  // what runs in which environment, and everything that ever did
+  `CREATE TABLE environments (name TEXT PRIMARY KEY, state TEXT NOT NULL, version INTEGER NOT NULL) STRICT;
+   CREATE TABLE environment_history (
+     environment TEXT NOT NULL REFERENCES environments (name), revision INTEGER NOT NULL, entry TEXT NOT NULL,
+     PRIMARY KEY (environment, revision)) STRICT, WITHOUT ROWID`,
 ]
 
 function migrate(db: DatabaseSync): void {

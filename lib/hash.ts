@@ -1,4 +1,5 @@
-import { createHash } from 'node:crypto'
+import { createHash, type Hash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
 
 export function sha256(...parts: readonly (string | Uint8Array)[]): string {
   const hash = createHash('sha256')
@@ -23,6 +24,18 @@ export function canonicalJson(value: unknown): string {
  * Takes the description as it was read: what a schema adds by default is no part of it.
  */
 export function contentDigest(bytes: Uint8Array, description: Readonly<Record<string, unknown>>): string {
+  return digestOver(createHash('sha256').update(bytes), description)
+}
+
+/** The same for bytes that were hashed already; `bytes` may be used again with another description. */
+export function digestOver(bytes: Hash, description: Readonly<Record<string, unknown>>): string {
   const { digest: _, ...rest } = description
-  return `sha256:${sha256(bytes, canonicalJson(rest))}`
+  return `sha256:${bytes.copy().update(canonicalJson(rest)).digest('hex')}`
+}
+
+/** Hashes a file that may be larger than the memory. */
+export async function hashFile(path: string): Promise<Hash> {
+  const hash = createHash('sha256')
+  for await (const chunk of createReadStream(path)) hash.update(chunk as Uint8Array)
+  return hash
 }

@@ -1,6 +1,6 @@
 import { access, readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import type { CustomManifest } from '../../contract/model-manifest.ts'
+import { unlistedWords, type CustomManifest } from '../../contract/model-manifest.ts'
 import { sha256 } from '../../lib/hash.ts'
 import { checkDigest, ModelRefused, readManifest, readPart } from '../manifest.ts'
 
@@ -33,21 +33,16 @@ export async function readCustomVersion(path: string): Promise<CustomVersion> {
       throw new ModelRefused(`${file} is not the file that model.json names: its sha256 is ${actual}`)
     }
   }
-  await refuseUncovered(folder, manifest)
+  await refuseUnlisted(folder, manifest)
   return { folder, manifest }
 }
 
-/** A file of the folder that the command runs and the digest does not cover could change unseen. */
-async function refuseUncovered(folder: string, { server }: CustomManifest): Promise<void> {
-  const covered = new Set(server.files.map(({ file }) => file))
-  for (const argument of server.command.map(word => word.replace(/^(\{dir\}|\.)\//, ''))) {
-    if (covered.has(argument) || argument.startsWith('/') || argument.includes('..')) continue
-    const there = await access(join(folder, argument)).then(
+async function refuseUnlisted(folder: string, manifest: CustomManifest): Promise<void> {
+  for (const word of unlistedWords(manifest)) {
+    const there = await access(join(folder, word)).then(
       () => true,
       () => false,
     )
-    if (there && argument !== '.' && argument !== '{dir}') {
-      throw new ModelRefused(`the command names ${argument}, which server.files does not list`)
-    }
+    if (there) throw new ModelRefused(`the command names ${word}, which server.files does not list`)
   }
 }
