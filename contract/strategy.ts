@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { durationMs, percent, percentagePoints } from './units.ts'
+import { stepHook } from './webhook.ts'
 
 // How a version is brought to its users: exactly one of the strategies, with its settings.
 
@@ -29,8 +30,9 @@ const analysisStep = z.strictObject({
   }),
 })
 const approval = z.strictObject({ approval: z.strictObject({}) })
+const hook = z.strictObject({ hook: stepHook })
 
-const step = z.union([setWeight, pause, ramp, mirror, headerRoute, analysisStep, approval])
+const step = z.union([setWeight, pause, ramp, mirror, headerRoute, analysisStep, approval, hook])
 export type Step = z.infer<typeof step>
 
 /** A part of the traffic first, and more as time and evidence allow. */

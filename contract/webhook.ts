@@ -15,16 +15,28 @@ export const HOOK_TYPES = [
 ] as const
 export type HookType = (typeof HOOK_TYPES)[number]
 
+const target = {
+  url: z.url({ protocol: /^https?$/ }),
+  timeout: durationMs.refine(ms => ms >= 100 && ms <= 60_000, 'must be 100ms to 60s').default(10_000),
+  metadata: z.record(z.string().max(63), z.string().max(1000)).default({}),
+}
+
 const webhook = z.strictObject({
   name: z
     .string()
     .regex(/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/, 'must be lower-case letters, digits and hyphens'),
   type: z.enum(HOOK_TYPES),
-  url: z.url({ protocol: /^https?$/ }),
-  timeout: durationMs.refine(ms => ms >= 100 && ms <= 60_000, 'must be 100ms to 60s').default(10_000),
-  metadata: z.record(z.string().max(63), z.string().max(1000)).default({}),
+  ...target,
 })
 export type Webhook = z.infer<typeof webhook>
+
+/** A webhook that is a step of its own: what it does must succeed before the rollout goes on. */
+export const stepHook = z.strictObject({
+  ...target,
+  /** Asked so many times more when the first answer is not 2xx; then the candidate is withdrawn. */
+  retries: z.int().min(0).max(100).default(5),
+})
+export type StepHook = z.infer<typeof stepHook>
 
 export const webhooks = z
   .array(webhook)

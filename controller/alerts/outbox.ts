@@ -31,6 +31,8 @@ export interface Answer {
   /** Why not; null while nobody answered, and after a yes. */
   readonly reason: string | null
   readonly answeredAt: number | null
+  /** Askings that are settled: with an answer, or without one in time. */
+  readonly attempts: number
 }
 
 export interface Delivery {
@@ -84,7 +86,7 @@ export function createOutbox({ db }: Store, clock: Clock) {
      WHERE done_at IS NULL AND give_up_at IS NULL AND substr(key, 1, length(?2)) = ?2`,
   )
   const answers = db.prepare(
-    `SELECT key, passed, reason, answered_at FROM outbox WHERE give_up_at IS NULL AND substr(key, 1, length(?1)) = ?1`,
+    `SELECT key, passed, reason, answered_at, attempts FROM outbox WHERE give_up_at IS NULL AND substr(key, 1, length(?1)) = ?1`,
   )
 
   function put(
@@ -134,6 +136,7 @@ function toAnswer(row: Record<string, unknown>): Answer {
     passed: row['passed'] === 1,
     reason: row['reason'] === null ? null : String(row['reason']),
     answeredAt: row['answered_at'] === null ? null : Number(row['answered_at']),
+    attempts: Number(row['attempts']),
   }
 }
 

@@ -7,6 +7,7 @@ import type { Bounds } from '../judge/gate.ts'
 import { createJudgeFor } from '../judge/judge-for.ts'
 import type { HarmEvidence } from '../judge/verdict.ts'
 import type { Seen } from './observe.ts'
+import type { HookWords } from './hook-step.ts'
 import { withOutlook } from './outlook.ts'
 import { nextState } from './rollout-machine.ts'
 import { isFirst, isJudged, type RolloutState } from './rollout-state.ts'
@@ -29,7 +30,7 @@ export function createAssessor({ file, state }: StoredRollout, past: readonly Lo
   const traffic = createTrafficMeter()
   for (const look of past) judge.step(look)
 
-  function assess(current: RolloutState, seen: Seen): RolloutState {
+  function assess(current: RolloutState, seen: Seen, hooks?: HookWords): RolloutState {
     if (seen.look !== null) traffic.step(seen.look)
     const decision = seen.look !== null && isJudged(current) ? judge.step(seen.look) : null
     const next = nextState(
@@ -44,6 +45,7 @@ export function createAssessor({ file, state }: StoredRollout, past: readonly Lo
         ejection: ruleOnEjection(ejectionFacts(seen.status, decision ?? current.lastDecision)),
         stableIsOut: seen.status === null ? undefined : isOut(seen.status, 'stable'),
         decision,
+        hooks,
         holds: decision === null ? [] : judge.holds(),
         metrics: decision === null ? [] : judge.metrics(),
         allows: decision === null ? () => false : judge.allows,

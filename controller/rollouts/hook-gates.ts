@@ -2,7 +2,6 @@ import type { Webhook } from '../../contract/webhook.ts'
 import type { Answer } from '../alerts/outbox.ts'
 import type { Gate, GateType } from './hook-gate.ts'
 import { isJudged, type RolloutState } from './rollout-state.ts'
-import { withdraw } from './transitions.ts'
 
 // Which webhooks a rollout waits for before a move that was decided, and what it is until they say yes.
 
@@ -37,8 +36,6 @@ interface GateFacts {
  */
 export function holdAtGates(before: RolloutState, next: RolloutState, facts: GateFacts): RolloutState {
   if (next.phase !== 'Pending' && !(isJudged(before) || isJudged(next))) return { ...next, gate: null }
-  const asked = isJudged(next) ? rollbackAskedBy(facts) : undefined
-  if (asked) return withdraw({ ...next, gate: null }, 'hook', `webhook ${asked.name} asked for it`, facts.now)
   const moves = movesBetween(before, next)
   const gate = moves.map(move => ({ ...move, waiting: stillWaiting(move, facts) })).find(isClosed)
   if (gate) return held(before, next, { gate, now: facts.now })
@@ -92,12 +89,6 @@ function isFresh({ answeredAt }: Answer, { timeout }: Webhook, { now, intervalMs
 
 function isClosed({ waiting }: Gate): boolean {
   return waiting.length > 0
-}
-
-function rollbackAskedBy({ name, webhooks, answers }: GateFacts): Webhook | undefined {
-  return webhooks.find(
-    hook => hook.type === 'rollback' && answers.get(eachLookKey(name, hook))?.passed === true,
-  )
 }
 
 function held(before: RolloutState, next: RolloutState, at: { gate: Gate; now: number }): RolloutState {

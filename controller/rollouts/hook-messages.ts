@@ -1,12 +1,18 @@
-import type { HookPayload, Webhook } from '../../contract/webhook.ts'
+import type { RolloutSpec } from '../../contract/rollout.ts'
+import type { HookPayload, StepHook, Webhook } from '../../contract/webhook.ts'
 import { describeChanges, type Change } from './changes.ts'
 import type { Gate } from './hook-gate.ts'
 import { eachLookKey, gateKey, questionKey } from './hook-gates.ts'
+import { stepKey } from './hook-step.ts'
 import { isJudged, isOver, type RolloutState } from './rollout-state.ts'
+import { currentStep } from './steps.ts'
+import { planOf } from './strategies/plan.ts'
 
 export interface HookCall {
   readonly key: string
-  readonly hook: Webhook
+  /** What tells it from the rollout's other webhooks. */
+  readonly name: string
+  readonly hook: Pick<Webhook, 'url' | 'timeout'>
   readonly payload: HookPayload
 }
 
@@ -25,7 +31,7 @@ export interface DueHooks {
 interface Transition {
   readonly name: string
   readonly route: string
-  readonly webhooks: readonly Webhook[]
+  readonly spec: RolloutSpec
   /** Undefined: it was created. */
   readonly before: RolloutState | undefined
   readonly after: RolloutState
@@ -41,7 +47,7 @@ export function hooksDue(transition: Transition): DueHooks {
   const beginsLooks = isJudged(after) && !(before && isJudged(before))
   return {
     tell: [...events(transition), ...afterwards(transition)],
-    ask: opened === null ? [] : questions(transition, opened),
+    ask: [...(opened === null ? [] : questions(transition, opened)), ...stepEntered(transition)],
     askEachLook: beginsLooks ? ofType(transition, 'rollout', 'rollback').map(eachLook(transition)) : [],
     close: closed(transition),
   }
@@ -51,8 +57,8 @@ function isSameGate(before: Gate | null | undefined, after: Gate): boolean {
   return before?.type === after.type && before.move === after.move
 }
 
-function ofType({ webhooks }: Transition, ...types: readonly Webhook['type'][]): readonly Webhook[] {
-  return webhooks.filter(({ type }) => types.includes(type))
+function ofType({ spec }: Transition, ...types: readonly Webhook['type'][]): readonly Webhook[] {
+  return spec.analysis.webhooks.filter(({ type }) => types.includes(type))
 }
 
 function events(transition: Transition): readonly HookCall[] {
@@ -61,6 +67,7 @@ function events(transition: Transition): readonly HookCall[] {
   return ofType(transition, 'event').flatMap(hook =>
     changes.map((change, index) => ({
       key: `${name}/event/${version}.${index}/${hook.name}`,
+      name: hook.name,
       hook,
       payload: payloadOf(transition, hook, {
         eventMessage: `${change.action}: ${change.reason}`,
@@ -85,6 +92,7 @@ function afterwards(transition: Transition): readonly HookCall[] {
   if (!isOver(after) || (before && isOver(before))) return []
   return ofType(transition, 'post-rollout').map(hook => ({
     key: `${name}/post-rollout/${hook.name}`,
+    name: hook.name,
     hook,
     payload: payloadOf(transition, hook),
   }))
@@ -94,6 +102,7 @@ function questions(transition: Transition, gate: Gate): readonly HookCall[] {
   if (gate.type === 'rollout') return [] // asked at each look as it is
   return ofType(transition, gate.type).map(hook => ({
     key: questionKey(transition.name, gate, hook.name),
+    name: hook.name,
     hook,
     payload: payloadOf(transition, hook, {
       before: gate.move,
@@ -103,9 +112,25 @@ function questions(transition: Transition, gate: Gate): readonly HookCall[] {
   }))
 }
 
+/** The step is a question, put in the commit that enters it. */
+function stepEntered(transition: Transition): readonly HookCall[] {
+  const { name, spec, before, after } = transition
+  const isNew = !(before && isJudged(before) && before.step === after.step)
+  const view = currentStep(after, spec)
+  if (view.kind !== 'hook' || !isNew || !isJudged(after)) return []
+  const step = `${after.step + 1} of ${planOf(spec, after).steps.length}`
+  const payload = payloadOf(transition, namedStep(after.step, view.hook), { step, weight: inPercent(after) })
+  return [{ key: stepKey(name, after.step), name: `step/${after.step}`, hook: view.hook, payload }]
+}
+
+function namedStep(step: number, { metadata }: StepHook) {
+  return { name: `step-${step + 1}`, type: 'step', metadata }
+}
+
 function eachLook(transition: Transition) {
   return (hook: Webhook): HookCall => ({
     key: eachLookKey(transition.name, hook),
+    name: hook.name,
     hook,
     payload: payloadOf(transition, hook),
   })
@@ -114,9 +139,11 @@ function eachLook(transition: Transition) {
 function closed({ name, before, after }: Transition): readonly string[] {
   if (after.phase !== 'Pending' && !isJudged(after)) return [`${name}/`]
   const gate = before?.gate
-  return gate && gate.type !== 'rollout' && !(after.gate && isSameGate(gate, after.gate))
-    ? [gateKey(name, gate)]
-    : []
+  const isLeft = gate && gate.type !== 'rollout' && !(after.gate && isSameGate(gate, after.gate))
+  return [
+    ...(isLeft ? [gateKey(name, gate)] : []),
+    ...(before && before.step !== after.step ? [stepKey(name, before.step)] : []),
+  ]
 }
 
 function inPercent({ weightBp }: RolloutState): string {
@@ -125,7 +152,7 @@ function inPercent({ weightBp }: RolloutState): string {
 
 function payloadOf(
   { name, route, after }: Transition,
-  hook: Webhook,
+  hook: Pick<Webhook, 'name' | 'metadata'> & { readonly type: string },
   more: Readonly<Record<string, string>> = {},
 ): HookPayload {
   const { phase, model, candidate } = after

@@ -63,7 +63,7 @@ export function createReconciler(options: ReconcilerOptions) {
     const rollout = rollouts.get(name)
     if (!rollout || isOver(rollout.state)) return rollout
     const assessor = assessorOf(rollout)
-    const state = hooks.hold(rollout, assessor.assess(rollout.state, seen))
+    const state = hooks.hold(rollout, assessor.assess(rollout.state, seen, hooks.words(rollout)))
     if (seen.look !== null && isJudged(rollout.state) && state.lastDecision !== null)
       metrics.judged(rollout, state.lastDecision, assessor.figures())
     store.transaction(() => {

@@ -4,8 +4,10 @@ import type { EjectionRuling } from '../judge/ejection.ts'
 import type { MetricStanding } from '../judge/custom-metrics.ts'
 import type { DeploymentStatus } from '../runtime/runtime.ts'
 import { inWords } from './duration.ts'
+import { whyStepFailed, type HookWords } from './hook-step.ts'
 import { bringBack, isApart, noteOpened } from './recreate.ts'
 import { isJudged, isOver, isStableOut, type EndCause, type RolloutState } from './rollout-state.ts'
+import { currentStep } from './steps.ts'
 import { enterStep, finish, judgedRequests, pausedFor, withdraw } from './transitions.ts'
 import { walkSteps } from './walk-steps.ts'
 
@@ -30,6 +32,8 @@ export interface Observation {
   readonly decision: Decision | null
   /** Why the candidate gets no more traffic at this look, whatever else speaks for it. */
   readonly holds: readonly string[]
+  /** What webhooks say that decide; absent where the rollout has none. */
+  readonly hooks?: HookWords | undefined
   /** The team's own metrics at this look; empty where there was none. */
   readonly metrics: readonly MetricStanding[]
   /** Whether the evidence allows the candidate this weight (percent), within the share of users who may see the excess. */
@@ -86,7 +90,7 @@ function awaitCandidate(state: RolloutState, seen: Observation): RolloutState {
     )
   }
   if (candidate.kind === 'ready' && seen.policyVersion !== null) {
-    const placed = { ...state.candidate, endpoints: [candidate.endpoint] }
+    const placed = { ...state.candidate, endpoints: candidate.endpoints }
     const message = `version ${placed.version} is ready`
     return enterStep({ ...state, candidate: placed, phase: 'Progressing', cause: null, message }, 0, seen.now)
   }
@@ -111,7 +115,7 @@ function awaitCandidate(state: RolloutState, seen: Observation): RolloutState {
 
 function progress(state: RolloutState, seen: Observation, spec: RolloutSpec): RolloutState {
   const { ejection, now } = seen
-  const harm = whyWithdraw(seen)
+  const harm = whyWithdraw(seen) ?? hookThatWithdraws(state, seen, spec)
   if (harm) return withdrawUnlessStableIsOut(state, harm, now)
   if (now - state.deadlineFrom > spec.onDeadline.after && state.cause !== 'deadline') {
     return overDeadline(state, seen, spec)
@@ -140,6 +144,15 @@ function whyWithdraw({ decision, ejection, metrics }: Observation): Harm | null 
   }
   const failed = metrics.find(({ action }) => action === 'withdraw')
   return failed ? { cause: 'metric', message: failed.reason ?? failed.name } : null
+}
+
+function hookThatWithdraws(state: RolloutState, { hooks }: Observation, spec: RolloutSpec): Harm | null {
+  if (hooks === undefined) return null
+  if (hooks.rollbackAskedBy !== undefined)
+    return { cause: 'hook', message: `webhook ${hooks.rollbackAskedBy} asked for it` }
+  const view = currentStep(state, spec)
+  const failed = view.kind === 'hook' ? whyStepFailed(state.step, view, hooks.steps.get(state.step)) : null
+  return failed === null ? null : { cause: 'hook', message: failed }
 }
 
 /** A rollback must not send users into an outage: while stable is out, the candidate is the healthier side, or no worse. */

@@ -54,6 +54,7 @@ export function wayAhead(from: Place, spec: RolloutSpec): WayAhead {
       case 'announce':
       case 'close':
       case 'header-route':
+      case 'hook':
       case 'mirror':
         step += 1
     }

@@ -1,4 +1,5 @@
 import type { RolloutSpec } from '../../contract/rollout.ts'
+import type { StepHook } from '../../contract/webhook.ts'
 import { RAMP_WEIGHTS } from '../judge/ladder.ts'
 import type { HeaderRoute, RolloutState } from './rollout-state.ts'
 import { planOf, type PlanStep } from './strategies/plan.ts'
@@ -8,6 +9,7 @@ type AnyStepView =
   | { readonly kind: 'set-weight'; readonly weightBp: number }
   | { readonly kind: 'mirror'; readonly percent: number }
   | { readonly kind: 'approval' }
+  | { readonly kind: 'hook'; readonly hook: StepHook }
   | { readonly kind: 'header-route'; readonly route: HeaderRoute }
   | { readonly kind: 'analysis'; readonly excess: number; readonly minRequests: number }
   | { readonly kind: 'announce'; readonly notice: string }
@@ -43,6 +45,7 @@ export function currentStep(state: Place, spec: RolloutSpec): AnyStepView {
   if ('setWeight' in step) return { kind: 'set-weight', weightBp: Math.round(step.setWeight * 100) }
   if ('mirror' in step) return { kind: 'mirror', percent: step.mirror.percent }
   if ('approval' in step) return { kind: 'approval' }
+  if ('hook' in step) return { kind: 'hook', hook: step.hook }
   if ('headerRoute' in step) return { kind: 'header-route', route: step.headerRoute }
   if ('analysis' in step) {
     const { excess = spec.analysis.riskBudget, minRequests } = step.analysis

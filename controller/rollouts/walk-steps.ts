@@ -1,5 +1,6 @@
 import type { RolloutSpec } from '../../contract/rollout.ts'
 import { MIN_RECORDED_REQUESTS } from '../judge/recorded.ts'
+import { waitingForStep } from './hook-step.ts'
 import { announce, close, replace } from './recreate.ts'
 import type { Observation } from './rollout-machine.ts'
 import type { RolloutState } from './rollout-state.ts'
@@ -46,6 +47,8 @@ export function walkSteps(state: RolloutState, seen: Observation, spec: RolloutS
       return awaitVerdict(state, seen, spec)
     case 'approval':
       return pausedFor(state, 'approval', 'waiting for an approval')
+    case 'hook':
+      return awaitHook(state, view, seen, spec)
   }
 }
 
@@ -143,6 +146,18 @@ function analyse(
   const reason = seen.holds.length > 0 ? `; ${seen.holds.join('; ')}` : ''
   const points = Number((view.excess * 100).toPrecision(3))
   return { ...state, message: `analysing: excess of ${points} pp to be ruled out${needed}${reason}` }
+}
+
+/** It is asked when the step has been entered, in the commit that enters it. */
+function awaitHook(
+  state: RolloutState,
+  view: StepView<'hook'>,
+  seen: Observation,
+  spec: RolloutSpec,
+): RolloutState {
+  const answer = seen.hooks?.steps.get(state.step)
+  if (answer?.passed) return walkSteps(enterStep(state, state.step + 1, seen.now), seen, spec)
+  return { ...state, message: waitingForStep(state.step, view, answer) }
 }
 
 function awaitVerdict(state: RolloutState, seen: Observation, spec: RolloutSpec): RolloutState {

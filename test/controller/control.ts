@@ -112,6 +112,7 @@ export async function startControl(t: Test, world: World, prometheusUrl?: string
     /** One look at stable. */
     watch: watcher.look,
     alerts,
+    outbox,
     stop,
   }
 }

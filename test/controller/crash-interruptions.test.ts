@@ -1,5 +1,5 @@
 import t from 'tap'
 import { testKills } from './crash.ts'
-import { INTERRUPTIONS } from './crash-scripts.ts'
+import { INTERRUPTIONS } from './crash-interruptions.ts'
 
 testKills(t, INTERRUPTIONS)

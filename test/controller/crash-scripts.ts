@@ -86,7 +86,7 @@ const webhooks = [
   { name: 'end', type: 'post-rollout', url },
 ]
 export const analysis = { interval: '1s', settle: '2s', webhooks }
-const byTheClock = { ...analysis, advance: 'time', minRequests: 1 }
+export const byTheClock = { ...analysis, advance: 'time', minRequests: 1 }
 const metrics = [
   {
     name: 'gpu',
@@ -99,9 +99,14 @@ const metrics = [
 export const stepsOf = (...steps: object[]) => ({ strategy: { canary: { steps } }, analysis })
 const quick = stepsOf({ setWeight: 50 }, { ramp: { riskBudget: '5pp', to: 95 } })
 /** Stays at 50 %: so small an excess is not ruled out within a script. */
-const slow = stepsOf({ setWeight: 50 }, { ramp: { riskBudget: '0.01pp', to: 95 } })
-const measured = { ...slow, analysis: { ...analysis, metrics } }
-const hourOr = (end: string) => ({ ...slow, onDeadline: { after: '1h', do: end } })
+export const slow = stepsOf({ setWeight: 50 }, { ramp: { riskBudget: '0.01pp', to: 95 } })
+export const measured = { ...slow, analysis: { ...analysis, metrics } }
+export const onRequest = {
+  ...slow,
+  analysis: { ...analysis, webhooks: [...webhooks, { name: 'panic', type: 'rollback', url }] },
+}
+const hook = { url, retries: 1 }
+export const hourOr = (end: string) => ({ ...slow, onDeadline: { after: '1h', do: end } })
 
 export function seconds(
   count: number,
@@ -131,10 +136,18 @@ function when(change: (world: CrashWorld) => void): Happening {
 }
 
 export const later = (hours: number) => when(({ clock }) => clock.forward(hours * 3_600_000))
-const ejected = (failedTrials: number) =>
+export const ejected = (failedTrials: number) =>
   when(({ gateway }) => void (gateway.ejected = { variant: 'candidate', failedTrials }))
 export const candidateIs = (state: CrashWorld['candidate']) => when(world => void (world.candidate = state))
-const metricIs = (value: string | undefined) => when(world => void (world.metric = value))
+/** Every question that waits is answered so, whoever was asked. */
+export const answered = (passed: boolean): Happening => ({
+  async act({ outbox }) {
+    for (const delivery of outbox.due().filter(({ giveUpAt }) => giveUpAt === null))
+      if (passed) outbox.accepted(delivery)
+      else outbox.refused(delivery, 'answered 403')
+  },
+})
+export const metricIs = (value: string | undefined) => when(world => void (world.metric = value))
 
 export function specOf(spec: object): object {
   return { route: 'food11', modelVersion: '2', ...spec }
@@ -166,11 +179,11 @@ async function post({ url }: Control, path: string, key: string, body: object = 
   if (!response.ok) throw new Error(`${path} answered ${response.status}: ${await response.text()}`)
 }
 
-const manual = (stable: number) =>
+export const manual = (stable: number) =>
   when(({ gateway }) => gateway.write({ weights: { stable, candidate: 100 - stable } }))
 /** At 50 %, in force and judged, also where a killed controller was a look ahead. */
-const underWay = seconds(6)
-const atEnd = seconds(3)
+export const underWay = seconds(6)
+export const atEnd = seconds(3)
 
 /** Those that are about how a rollout ends. */
 export const ENDINGS: Readonly<Record<string, Script>> = {
@@ -204,92 +217,27 @@ export const ENDINGS: Readonly<Record<string, Script>> = {
     spec: slow,
     happenings: [...underWay, ejected(1), ejected(3), ...atEnd],
   },
-  'a metric that withdraws': { spec: measured, happenings: [...underWay, metricIs('9'), ...seconds(5)] },
-}
-
-/** Those that are about what interrupts one. */
-export const INTERRUPTIONS: Readonly<Record<string, Script>> = {
-  'withdrawn on evidence while paused': {
-    spec: slow,
-    happenings: [...underWay, verb('pause'), ...seconds(6, failing)],
+  'a webhook that asks for a withdrawal': {
+    spec: onRequest,
+    happenings: [...underWay, answered(true), ...atEnd],
   },
-  'steps that wait': {
-    spec: {
-      ...stepsOf(
-        { mirror: { percent: 50 } },
-        { setWeight: 10 },
-        { pause: { duration: '3s' } },
-        { pause: { duration: '2s' } },
-        { approval: {} },
-        { pause: {} },
-      ),
-      analysis: byTheClock,
-    },
+  'steps that others do': {
+    spec: stepsOf({ hook }, { setWeight: 10 }, { hook }, { hook }),
     happenings: [
-      ...seconds(16),
-      verb('pause'),
-      verb('resume'),
+      ...seconds(3),
+      answered(true),
+      ...seconds(4),
+      answered(false),
       ...seconds(2),
-      verb('approve'),
-      ...seconds(2),
-      verb('resume'),
+      answered(true),
+      ...seconds(1),
+      answered(true),
       ...atEnd,
     ],
   },
-  'a pause at the end': {
-    spec: { ...stepsOf({ setWeight: 10 }, { pause: { duration: '2s' } }), analysis: byTheClock },
-    happenings: seconds(12),
+  'a step that others fail': {
+    spec: stepsOf({ setWeight: 10 }, { hook }),
+    happenings: [...seconds(5), answered(false), ...seconds(2), answered(false), ...atEnd],
   },
-  'steps that are skipped': {
-    spec: slow,
-    happenings: [...underWay, verb('pause'), verb('resume'), verb('skip-step'), ...atEnd],
-  },
-  'a deadline that pauses': {
-    spec: hourOr('pause'),
-    happenings: [...underWay, later(2), verb('resume'), ...seconds(2), verb('abort'), ...atEnd],
-  },
-  'a deadline that pauses what is paused': {
-    spec: hourOr('pause'),
-    happenings: [...underWay, verb('pause'), later(2), verb('pause'), ...seconds(2)],
-  },
-  'a deadline that withdraws': { spec: hourOr('rollback'), happenings: [...underWay, later(2), ...atEnd] },
-  'a deadline that withdraws what is paused': {
-    spec: hourOr('rollback'),
-    happenings: [...underWay, verb('pause'), later(2), ...atEnd],
-  },
-  'weights that somebody else sets': {
-    spec: slow,
-    happenings: [
-      ...underWay,
-      manual(60),
-      ...seconds(2),
-      verb('pause'),
-      manual(70),
-      verb('resume'),
-      ...seconds(2),
-    ],
-  },
-  'weights that somebody else sets while it is paused': {
-    spec: slow,
-    happenings: [...underWay, verb('pause'), manual(60), ...seconds(2), verb('abort'), ...atEnd],
-  },
-  'a candidate that is ejected while paused': {
-    spec: slow,
-    happenings: [...underWay, verb('pause'), ejected(1), ejected(3), ...atEnd],
-  },
-  'a metric that withdraws what is paused': {
-    spec: measured,
-    happenings: [...underWay, verb('pause'), metricIs('9'), ...seconds(5)],
-  },
-  'a metric that cannot be measured': {
-    spec: measured,
-    happenings: [...underWay, metricIs(undefined), ...seconds(4), metricIs('0'), verb('resume'), ...atEnd],
-  },
-  'a metric that cannot be measured in a pause': {
-    spec: {
-      ...measured,
-      strategy: { canary: { steps: [{ setWeight: 50 }, { pause: { duration: '1h' } }] } },
-    },
-    happenings: [...underWay, metricIs(undefined), ...seconds(4)],
-  },
+  'a metric that withdraws': { spec: measured, happenings: [...underWay, metricIs('9'), ...seconds(5)] },
 }

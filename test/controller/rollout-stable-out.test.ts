@@ -1,5 +1,6 @@
 import t, { type Test } from 'tap'
 import { pass, rolloutOf, startControl, startWorld } from './control.ts'
+import { startReceiver } from './receiver.ts'
 
 async function atHalf(t: Test) {
   const world = await startWorld(t)
@@ -40,4 +41,41 @@ t.test('an operator who aborts into the outage is obeyed, with the warning', asy
   })
   await seconds(2)
   t.match(world.gateway.policy().weights, { stable: 100, candidate: 0 })
+})
+
+// A webhook's word once went around the guard, straight to a withdrawal.
+t.test('webhooks that ask for a withdrawal, or fail a step, send no users into an outage either', async t => {
+  for (const kind of ['rollback', 'step']) {
+    const world = await startWorld(t)
+    const control = await startControl(t, world)
+    const receiver = await startReceiver(t)
+    const webhooks = kind === 'rollback' ? [{ name: 'panic', type: 'rollback', url: receiver.url }] : []
+    const wait = kind === 'step' ? { hook: { url: 'http://127.0.0.1:1', retries: 1 } } : { pause: {} }
+    if (kind === 'rollback') receiver.plan.push(...Array.from({ length: 7 }, () => 404))
+    const { name } = await control.client.startRollout(
+      rolloutOf({
+        strategy: { canary: { steps: [{ setWeight: 50 }, wait] } },
+        analysis: { interval: '1s', settle: '2s', webhooks },
+      }),
+    )
+    const second = async () => {
+      await pass(world, control, { name, seconds: 1, requestsPerSecond: 50 })
+      await control.deliver()
+    }
+    while ((await control.client.rollout(name)).weight !== 50) await second()
+    world.gateway.ejected = { variant: 'stable', failedTrials: 0 }
+    for (let n = 0; n < 12; n++) await second()
+    t.match(
+      await control.client.rollout(name),
+      {
+        weight: 50,
+        message: /(asked for it|did not say yes).*; the traffic stays where it is, because stable is out/,
+      },
+      kind,
+    )
+    if (kind === 'rollback') t.ok(receiver.got.length > 7, 'it said yes')
+    world.gateway.ejected = undefined
+    for (let n = 0; n < 3; n++) await second()
+    t.match(await control.client.rollout(name), { phase: 'RolledBack', cause: 'hook' })
+  }
 })

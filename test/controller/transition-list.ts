@@ -106,11 +106,19 @@ function* observations(state: RolloutState): Generator<Observation> {
 const endpoint = 'http://127.0.0.1:9102'
 const metric = { name: 'gpu-errors', value: 1, reason: 'gpu-errors is 1' }
 
-function differences({ policyVersion: own }: RolloutState): readonly Partial<Observation>[] {
+function differences({ policyVersion: own, step }: RolloutState): readonly Partial<Observation>[] {
   const policyVersion = (own ?? 0) + 1
+  const asked = { reason: null, answeredAt: 1 }
+  const steps = [
+    new Map([[step, { ...asked, passed: true, attempts: 1 }]]),
+    new Map([[step, { ...asked, passed: false, attempts: 1 }]]),
+    new Map([[step, { ...asked, passed: false, attempts: 1000 }]]),
+  ]
   return [
     ...DIFFERENCES,
     { policyVersion },
+    ...steps.map(steps => ({ hooks: { rollbackAskedBy: undefined, steps } })),
+    { hooks: { rollbackAskedBy: 'panic-button', steps: new Map() } },
     ...[3000, 6000].map(policyWeightBp => ({ policyVersion, policyAsWanted: false, policyWeightBp })),
   ]
 }
