@@ -6,6 +6,7 @@ import { describeProblem } from '../lib/problem.ts'
 import { stopOnSignals } from '../lib/shutdown.ts'
 import { createApp } from './app.ts'
 import { namesCommand } from './custom/custom-version.ts'
+import { MemoryLimitExceeded } from './memory-limit.ts'
 import { createModelServer } from './model-server.ts'
 import { parseServeOptions } from './options.ts'
 
@@ -46,7 +47,8 @@ async function main(): Promise<void> {
   // A native library may be why a thread died, and memory that leaks does so again: the supervisor's fresh process is safer
   // than a new thread in this one. What other threads compute is still answered.
   function endBroken(cause: Error): void {
-    log.fatal({ err: cause }, `ending: ${cause.message}`)
+    const exit = cause instanceof MemoryLimitExceeded ? cause.exit : undefined
+    log.fatal({ err: cause, exit }, `ending: ${cause.message}`)
     setTimeout(() => process.exit(1), STOP_LIMIT_MS).unref()
     stop('broken').then(
       () => process.exit(1),

@@ -4,7 +4,7 @@ import { createAdmission, type Admission } from './admission.ts'
 import { createDrift } from './drift.ts'
 import { openInferencePool, type InferencePool } from './inference-pool.ts'
 import { refusalReason } from './manifest.ts'
-import { watchMemory } from './memory-limit.ts'
+import { MemoryLimitExceeded, requireMemory, watchMemory } from './memory-limit.ts'
 import { readModel } from './model.ts'
 import type { ServeOptions } from './options.ts'
 import { UNVERSIONED, type ServedModel } from './served-model.ts'
@@ -48,10 +48,12 @@ export function createModelServer({ options, clock, log, onBroken }: ModelServer
   let pool: InferencePool | undefined
   let loading: Promise<void> | undefined
   let stopMemoryWatch = () => {}
+  let memoryLimitMiB: number | undefined
   const metrics = createServingMetrics(() => (state.kind === 'ready' ? state.admission.depth() : 0))
 
   async function open(): Promise<InferencePool> {
     const files = await readModel(options.model)
+    memoryLimitMiB = files.manifest?.memoryLimitMiB
     const settings = {
       model: files,
       threads: options.threads,
@@ -60,7 +62,6 @@ export function createModelServer({ options, clock, log, onBroken }: ModelServer
     }
     const opened = await openInferencePool({ settings, workers: options.workers, onLost: onBroken })
     const { model, sessionBytes, workers } = opened
-    if (files.manifest) stopMemoryWatch = watchMemory(files.manifest.memoryLimitMiB, onBroken)
     const profile = files.manifest?.profile
     metrics.setModel({
       name: model.name,
@@ -70,6 +71,12 @@ export function createModelServer({ options, clock, log, onBroken }: ModelServer
       drift: profile && createDrift(profile),
     })
     return opened
+  }
+
+  async function limitMemory(): Promise<void> {
+    if (memoryLimitMiB === undefined) return
+    await requireMemory(memoryLimitMiB, clock)
+    stopMemoryWatch = watchMemory(memoryLimitMiB, onBroken)
   }
 
   function admit(opened: InferencePool): Admission {
@@ -91,7 +98,9 @@ export function createModelServer({ options, clock, log, onBroken }: ModelServer
     const begun = clock.now()
     try {
       pool = await open()
+      await limitMemory()
     } catch (error) {
+      if (error instanceof MemoryLimitExceeded) return onBroken(error) // never ready: it is ended as if it had been
       state = { kind: 'refused', reason: refusalReason(error) }
       log.error({ err: error, model: options.model }, `not ready, and never will be: ${state.reason}`)
       return

@@ -4,11 +4,19 @@ import { ModelRefused } from '../manifest.ts'
 import type { CustomVersion } from './custom-version.ts'
 import { groupResidentBytes, signalGroup } from './process-group.ts'
 
+export interface Ending {
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+}
+
 /** One run of a version's command. */
 export interface CustomProcess {
   readonly baseUrl: string
-  /** Aborts when it has ended; the reason says how. */
+  readonly pid: number
+  /** Aborts when it has ended. */
   readonly ended: AbortSignal
+  /** How it has ended; undefined while it runs. */
+  how(): Ending | undefined
   residentBytes(): Promise<number | undefined>
   /** Asks it to end, and kills what is left of its group after the time. */
   stop(graceMs: number): Promise<void>
@@ -39,9 +47,11 @@ export async function startCustomProcess({ folder, manifest }: CustomVersion): P
     },
   })
   const ended = new AbortController()
-  child.once('exit', (code, signal) =>
-    ended.abort(code === null ? `ended by ${signal}` : `ended with code ${code}`),
-  )
+  let ending: Ending | undefined
+  child.once('exit', (code, signal) => {
+    ending = { code, signal }
+    ended.abort()
+  })
   const groupId = await new Promise<number>((resolve, reject) => {
     child.once('spawn', () => resolve(child.pid ?? 0))
     child.once('error', cause => reject(new ModelRefused(`"${program}" cannot be started`, { cause })))
@@ -52,7 +62,9 @@ export async function startCustomProcess({ folder, manifest }: CustomVersion): P
   })
   return {
     baseUrl: `http://127.0.0.1:${port}`,
+    pid: groupId,
     ended: ended.signal,
+    how: () => ending,
     residentBytes: () => groupResidentBytes(groupId),
     async stop(graceMs) {
       signalGroup(groupId, 'SIGTERM')

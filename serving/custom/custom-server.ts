@@ -1,5 +1,8 @@
+import { causeOfEnding, describeEnding, type ExitRecord } from '../../contract/exit-record.ts'
+import type { CustomManifest } from '../../contract/model-manifest.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
+import { countOomKills } from '../../lib/oom-kills.ts'
 import { refusalReason } from '../manifest.ts'
 import type { ServeOptions } from '../options.ts'
 import { createServingMetrics } from '../serving-metrics.ts'
@@ -82,10 +85,11 @@ export function createCustomServer({ options, clock, log }: CustomServerOptions)
   async function supervise(version: CustomVersion, model: ServedCommand): Promise<void> {
     for (let restarts = 0; run !== undefined; restarts++) {
       const begun = clock.now()
-      const why = await watch(run, { version, model, begun })
-      if (stopping.signal.aborted) return
-      become({ kind: 'loading', reason: `the server of this version is started again: ${why}` })
-      log.error({ reason: why, restarts }, 'the server of this version ended, or had to be ended')
+      const exit = await watch(run, { version, model, begun })
+      if (exit === undefined) return
+      const { reason } = exit
+      become({ kind: 'loading', reason: `the server of this version is started again: ${reason}` })
+      log.error({ reason, restarts, exit }, 'the server of this version ended, or had to be ended')
       await run.stop(STOP_GRACE_MS)
       if (clock.now() - begun > STEADY_MS) restarts = 0
       await clock.sleep(Math.min(RESTART_DELAY_LIMIT_MS, 200 * 2 ** restarts), stopping.signal)
@@ -95,17 +99,21 @@ export function createCustomServer({ options, clock, log }: CustomServerOptions)
     }
   }
 
-  /** Looks at a run until it ends, has to be ended, or the whole server stops; returns why. */
+  /** Looks at a run until it ends, has to be ended, or the whole server stops (undefined). */
   async function watch(
     current: CustomProcess,
     { version, model, begun }: { version: CustomVersion; model: ServedCommand; begun: number },
-  ): Promise<string> {
+  ): Promise<ExitRecord | undefined> {
     const { manifest } = version
     const { live, ready, predict } = manifest.server.routes
     const enough = AbortSignal.any([current.ended, stopping.signal])
     let past = FRESH
+    let peakBytes: number | null = null
+    let oomKills: number | undefined
     while (!enough.aborted) {
+      oomKills = countOomKills()
       residentBytes = await current.residentBytes()
+      if (residentBytes !== undefined) peakBytes = Math.max(peakBytes ?? 0, residentBytes)
       const [liveProblem, readyProblem] = await Promise.all([
         probe(`${current.baseUrl}${live}`),
         probe(`${current.baseUrl}${ready}`),
@@ -114,13 +122,16 @@ export function createCustomServer({ options, clock, log }: CustomServerOptions)
       const look: Look = { ranMs: clock.now() - begun, liveProblem, readyProblem, residentBytes }
       const judgement = judgeLook(look, past, manifest)
       past = pastAfter(look, judgement, past)
-      if (judgement.kind === 'end') return judgement.reason
+      if (judgement.kind === 'end') return ended(current, { ...judgement, peakBytes, manifest })
       if (judgement.kind === 'ready')
         become({ kind: 'ready', model, predictUrl: `${current.baseUrl}${predict}` })
       else become({ kind: 'loading', reason: judgement.reason })
       await clock.sleep(past.wasReady ? LOOK_EVERY_MS : LOOK_WHILE_STARTING_MS, enough)
     }
-    return String(current.ended.reason ?? 'stopping')
+    const how = current.how()
+    if (stopping.signal.aborted || how === undefined) return undefined
+    const cause = causeOfEnding(how.signal, { before: oomKills, after: countOomKills() })
+    return ended(current, { cause, reason: describeEnding(how, cause), peakBytes, manifest })
   }
 
   return {
@@ -139,6 +150,19 @@ export function createCustomServer({ options, clock, log }: CustomServerOptions)
       await run?.stop(STOP_GRACE_MS)
     },
   }
+}
+
+interface EndedRun {
+  readonly cause: ExitRecord['cause']
+  readonly reason: string
+  readonly peakBytes: number | null
+  readonly manifest: CustomManifest
+}
+
+function ended(run: CustomProcess, { cause, reason, peakBytes, manifest }: EndedRun): ExitRecord {
+  const { code = null, signal = null } = run.how() ?? {}
+  const limitBytes = cause === 'memory-limit' ? manifest.memoryLimitMiB * 2 ** 20 : null
+  return { pid: run.pid, cause, code, signal, peakBytes, limitBytes, reason }
 }
 
 /** Why a route does not answer 2xx; undefined when it does. */

@@ -23,7 +23,7 @@ export type Judgement =
   | { readonly kind: 'ready' }
   | { readonly kind: 'not-ready'; readonly reason: string }
   /** It is to be ended and started again. */
-  | { readonly kind: 'end'; readonly reason: string }
+  | { readonly kind: 'end'; readonly cause: 'memory-limit' | 'unhealthy'; readonly reason: string }
 
 /** One unanswered question may be a busy moment. */
 const DEAD_AFTER_LOOKS = 3
@@ -31,14 +31,14 @@ const DEAD_AFTER_LOOKS = 3
 export function judgeLook(look: Look, past: Past, { server, memoryLimitMiB }: CustomManifest): Judgement {
   const { ranMs, liveProblem, readyProblem, residentBytes = 0 } = look
   if (residentBytes > memoryLimitMiB * 2 ** 20)
-    return { kind: 'end', reason: overLimit(residentBytes, memoryLimitMiB) }
+    return { kind: 'end', cause: 'memory-limit', reason: overLimit(residentBytes, memoryLimitMiB) }
   if (past.wasReady && liveProblem !== undefined && past.deadLooks + 1 >= DEAD_AFTER_LOOKS) {
-    return { kind: 'end', reason: `${server.routes.live} ${liveProblem}` }
+    return { kind: 'end', cause: 'unhealthy', reason: `${server.routes.live} ${liveProblem}` }
   }
   if (readyProblem === undefined) return { kind: 'ready' }
   const reason = `${server.routes.ready} ${readyProblem}`
   if (!past.wasReady && ranMs > server.startSeconds * 1000) {
-    return { kind: 'end', reason: `not ready after ${server.startSeconds} s: ${reason}` }
+    return { kind: 'end', cause: 'unhealthy', reason: `not ready after ${server.startSeconds} s: ${reason}` }
   }
   return { kind: 'not-ready', reason }
 }
