@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { drill } from './rollout.ts'
 
 // model.json, which lies beside model.onnx and says what the graph takes, what it answers and how good it was measured to be.
 
@@ -124,6 +125,8 @@ const common = {
   accuracy: z.record(z.string(), accuracy).optional(),
   /** Resident memory of all its processes; a version that takes more is ended and started again. */
   memoryLimitMiB: z.int().min(16).max(1_048_576).default(512),
+  /** A part of its answers fails or is slowed on purpose, wherever it runs: a version to rehearse with. */
+  drill: drill.optional(),
   trainedOn: z.unknown().optional(),
   licence: z.unknown().optional(),
 }

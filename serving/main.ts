@@ -6,6 +6,7 @@ import { describeProblem } from '../lib/problem.ts'
 import { stopOnSignals } from '../lib/shutdown.ts'
 import { createApp } from './app.ts'
 import { namesCommand } from './custom/custom-version.ts'
+import { readDrill } from './manifest.ts'
 import { MemoryLimitExceeded } from './memory-limit.ts'
 import { createModelServer } from './model-server.ts'
 import { parseServeOptions } from './options.ts'
@@ -19,7 +20,8 @@ async function main(): Promise<void> {
     process.env,
   )
   const log = createLog('serving', env.WEIR_LOG_LEVEL)
-  const { model: modelPath, samples: samplesDir, drill } = options
+  const { model: modelPath, samples: samplesDir } = options
+  const drill = options.drill ?? (await readDrill(modelPath))
   const { app, server } = await open()
 
   async function open() {

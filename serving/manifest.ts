@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { modelManifest, type CustomManifest, type ModelManifest } from '../contract/model-manifest.ts'
+import type { Drill } from '../contract/rollout.ts'
 import { contentDigest } from '../lib/hash.ts'
 import { describeIssues } from '../lib/parse.ts'
 import { describeProblem } from '../lib/problem.ts'
@@ -20,6 +21,16 @@ export async function readManifest(folder: string): Promise<VersionManifest> {
   const parsed = modelManifest.safeParse(json)
   if (!parsed.success) throw new ModelRefused(`model.json: ${describeIssues(parsed.error)}`)
   return { manifest: parsed.data, json }
+}
+
+/** The drill that a version carries in its manifest. What cannot be read is refused, and told, when it is loaded. */
+export async function readDrill(path: string): Promise<Drill | undefined> {
+  try {
+    return (await readManifest(path)).manifest.drill
+  } catch (error) {
+    if (error instanceof ModelRefused) return undefined
+    throw error
+  }
 }
 
 /** Throws ModelRefused when the manifest states another digest than these bytes and itself have. */

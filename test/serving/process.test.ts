@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { createServer, type AddressInfo } from 'node:net'
 import { once } from 'node:events'
 import { t } from 'tap'
-import { writeModelFolder } from './model-folder.ts'
+import { colourManifest, writeModelFolder } from './model-folder.ts'
 import { plain, RED } from './photos.ts'
 import { startProcess as start } from './start-process.ts'
 import { ask, postBytes } from './start-server.ts'
@@ -77,4 +77,19 @@ t.test('it ends when its owner is gone', async t => {
   await line('listening')
   owner.kill('SIGKILL')
   t.strictSame(await exited, [0, null])
+})
+
+t.test('a version may carry a drill in its manifest, and says so', async t => {
+  const drill = { failRate: 1, statusCode: 503 }
+  const model = await writeModelFolder(t.testdir(), { manifest: colourManifest({ drill }) })
+  const { line } = start(t, ['--model', model, '--port', '0', '--workers', '1'])
+  const { address: url = '' } = await line('listening')
+  await line('a drill is on')
+  await line('ready')
+  t.match(await ask(`${url}/version`), { status: 200, body: { drill } })
+  const photo = await plain(RED).jpeg().toBuffer()
+  t.match(await postBytes(`${url}/predict`, photo, 'image/jpeg'), {
+    status: 503,
+    body: { error: { code: 'drill' } },
+  })
 })
