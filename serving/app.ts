@@ -7,6 +7,7 @@ import { BODY_LIMIT_BYTES, takeBodiesAsTheyCome } from './bodies.ts'
 import { createDrill } from './drill.ts'
 import type { ModelServer } from './model-server.ts'
 import { addDocs } from './openapi.ts'
+import { addPredictionPage } from './prediction-page.ts'
 import { createPredictor } from './predictor.ts'
 import { addOipV2Routes } from './protocols/oip-v2.ts'
 import { addPredictRoutes } from './protocols/predict.ts'
@@ -32,6 +33,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   await addDocs(app)
   const predictor = createPredictor({ server, clock, drill: drill && createDrill(drill, clock) })
   addStandingRoutes(app, server, drill)
+  await addPredictionPage(app)
   addPredictRoutes(app, { predictor, samples: () => findSamples(modelPath, samplesDir) })
   addOipV2Routes(app, predictor)
   addTfsV1Routes(app, predictor)

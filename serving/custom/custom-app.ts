@@ -8,6 +8,7 @@ import { HOP_BY_HOP } from '../../lib/hop-by-hop.ts'
 import { createHttpServer } from '../../lib/http-server.ts'
 import { createDrill } from '../drill.ts'
 import { addDocs } from '../openapi.ts'
+import { addPredictionPage } from '../prediction-page.ts'
 import { bodyOf } from '../protocols/wire.ts'
 import { findSamples } from '../samples.ts'
 import { addStandingRoutes, requireReady } from '../standing-routes.ts'
@@ -23,6 +24,7 @@ export async function createCustomApp(options: CustomAppOptions): Promise<Fastif
   takeBodiesAsTheyCome(app, bodyLimitBytes)
   await addDocs(app)
   addStandingRoutes(app, server, drill)
+  await addPredictionPage(app)
   const pass = createPassing({ server, clock, drill: drill && createDrill(drill, clock) })
   app.post(
     '/predict',
