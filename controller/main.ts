@@ -21,6 +21,7 @@ import { createPrometheus } from './evidence/prometheus.ts'
 import { createControllerMetrics } from './metrics.ts'
 import { readOptions } from './options.ts'
 import { createLocalRegistry } from './registry/local.ts'
+import { createModelFolder } from './registry/model-folder.ts'
 import { createRecordedGateway } from './recorded-gateway.ts'
 import { createHooks, tellChanges } from './rollouts/hooks.ts'
 import { createReconciler } from './rollouts/reconcile.ts'
@@ -62,7 +63,7 @@ async function main(): Promise<void> {
     clock,
     log,
   })
-  const registry = createLocalRegistry(values.models)
+  const registry = createLocalRegistry({ folder: createModelFolder(values.models), store, audit, clock })
   const runtime = createProcessRuntime({
     store,
     registry,

@@ -28,7 +28,8 @@ export async function writeFileAtomic(
   await syncFolder(dirname(path))
 }
 
-async function syncFolder(path: string): Promise<void> {
+/** What was created, renamed or removed in a folder lasts from here on. */
+export async function syncFolder(path: string): Promise<void> {
   const folder = await open(path, 'r')
   try {
     await folder.sync()

@@ -1,71 +1,209 @@
-import { readdir, readFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { WeirError } from '../../contract/errors.ts'
-import { modelManifest } from '../../contract/model-manifest.ts'
-import { describeIssues } from '../../lib/parse.ts'
-import type { ModelVersion, VersionLookup } from './registry.ts'
+import type { Alias } from '../../contract/registry.ts'
+import type { Clock } from '../../lib/clock.ts'
+import { createTurns } from '../../lib/in-turn.ts'
+import type { Audit } from '../audit.ts'
+import type { Store } from '../store.ts'
+import { readContent, type Content } from './content.ts'
+import { requireName, type ModelFolder } from './model-folder.ts'
+import { createRegistryTable, type Arrival } from './registry-table.ts'
+import type { AliasDecision, ModelVersion, Registered, RegisterOptions, Registry } from './registry.ts'
 
-/** Versions as folders: DIR/MODEL/VERSION/model.json. A folder without a manifest is no version. */
-export function createLocalRegistry(modelsDir: string): VersionLookup {
+export interface LocalRegistryOptions {
+  readonly folder: ModelFolder
+  readonly store: Store
+  readonly audit: Audit
+  readonly clock: Clock
+}
+
+/** Another process may take a number at the same moment. */
+const MAX_NUMBERS_TRIED = 10
+
+/**
+ * Versions as folders, and in SQLite who registered them and which alias points where. A version is complete before it is in
+ * its place; the number that it is to have is noted before, so that a registration which is killed there is finished at the
+ * next start. One that is killed earlier leaves nothing.
+ */
+export function createLocalRegistry({ folder, store, audit, clock }: LocalRegistryOptions): Registry {
+  const table = createRegistryTable(store)
+  const inTurn = createTurns()
+
+  function record(actor: string, action: string, subject: string, reason: string, evidence: object): void {
+    audit.append({ at: new Date(clock.now()).toISOString(), actor, action, subject, reason, evidence })
+  }
+
+  async function all(model: string): Promise<ModelVersion[]> {
+    const known = new Map(table.versions(model).map(version => [version.version, version]))
+    const found = await folder.versions(model)
+    return found
+      .map(({ version, digest }) => known.get(version) ?? unregistered(model, version, digest))
+      .toSorted((a, b) => compareVersions(a.version, b.version))
+  }
+
+  async function versions(model: string): Promise<ModelVersion[]> {
+    const found = await all(model)
+    if (found.length > 0) return found
+    throw new WeirError('model_not_found', `no model "${model}"`)
+  }
+
+  async function get(model: string, version: string): Promise<ModelVersion> {
+    const found = (await versions(model)).find(one => one.version === version)
+    if (found) return found
+    throw new WeirError('version_not_found', `no version "${version}" of model "${model}"`)
+  }
+
+  function finish(arrival: Arrival): void {
+    const { model, version, digest, registeredBy } = arrival
+    store.transaction(() => {
+      const before = table.aliases(model).development ?? null
+      table.forget(arrival)
+      table.add(arrival)
+      table.setAlias(model, 'development', version)
+      const moved = { alias: 'development', before, after: version }
+      record(registeredBy, 'register', `${model}/${version}`, 'registered; development points at it', {
+        digest,
+        ...moved,
+      })
+    })
+  }
+
+  /** Content that is there already is that version. One that merely lay in the folder is registered by this. */
+  async function again(same: ModelVersion, { actor, version }: RegisterOptions): Promise<Registered> {
+    if (version !== undefined && version !== same.version) {
+      throw new WeirError('version_exists', `the same content is version ${same.version} already`, {
+        details: { version: same.version },
+      })
+    }
+    if (same.registeredAt === null) finish({ ...same, registeredAt: clock.now(), registeredBy: actor })
+    return { version: await get(same.model, same.version), created: false }
+  }
+
+  async function bring(arriving: string, content: Content, model: string, options: RegisterOptions) {
+    for (let tried = 0; tried < MAX_NUMBERS_TRIED; tried++) {
+      const version = await numberFor(model, options.version)
+      const { digest, text } = content.stamp(model, version)
+      await folder.seal(arriving, text)
+      const arrival = { model, version, digest, registeredAt: clock.now(), registeredBy: options.actor }
+      store.transaction(() => table.expect(arrival))
+      if (await place(arriving, arrival)) {
+        finish(arrival)
+        return { version: await get(model, version), created: true }
+      }
+    }
+    throw new WeirError('conflict', `other processes take the numbers of ${model}: try again`)
+  }
+
+  async function place(arriving: string, arrival: Arrival): Promise<boolean> {
+    let placed = false
+    try {
+      placed = await folder.place(arriving, arrival.model, arrival.version)
+    } finally {
+      if (!placed) store.transaction(() => table.forget(arrival))
+    }
+    return placed
+  }
+
+  async function numberFor(model: string, asked: string | undefined): Promise<string> {
+    const taken = [...(await folder.taken(model)), ...table.versions(model).map(({ version }) => version)]
+    if (asked === undefined) return nextNumber(taken)
+    if (!taken.includes(asked)) return asked
+    throw new WeirError('version_exists', `version ${asked} of ${model} exists already, with other content`)
+  }
+
+  async function register(model: string, source: string, options: RegisterOptions): Promise<Registered> {
+    requireName(model)
+    if (options.version !== undefined) requireName(options.version)
+    const arriving = await folder.take(source)
+    try {
+      const content = await readContent(arriving)
+      const same = (await all(model)).find(one => content.stamp(model, one.version).digest === one.digest)
+      return await (same ? again(same, options) : bring(arriving, content, model, options))
+    } finally {
+      await folder.drop(arriving)
+    }
+  }
+
+  function moveAlias(model: string, alias: Alias, after: string | null, decision: AliasDecision): void {
+    const { actor, reason, expected } = decision
+    const before = table.aliases(model)[alias] ?? null
+    requireExpected(alias, before, expected)
+    if (before === after) return
+    table.setAlias(model, alias, after)
+    record(actor, 'set-alias', `${model}/${after ?? before}`, reason, { alias, before, after })
+  }
+
+  folder.sweep()
+  for (const arrival of table.arrivals()) {
+    if (folder.holds(arrival.model, arrival.version, arrival.digest)) finish(arrival)
+    else store.transaction(() => table.forget(arrival))
+  }
+
   return {
-    async versions(model) {
-      const entries = await readdir(join(modelsDir, safeName(model)), { withFileTypes: true }).catch(
-        (cause: unknown) => {
-          throw new WeirError('model_not_found', `no model "${model}" in ${modelsDir}`, { cause })
-        },
-      )
-      const folders = entries.filter(entry => entry.isDirectory()).map(entry => entry.name)
-      const found = await Promise.all(folders.map(version => readVersion(modelsDir, model, version)))
-      return found
-        .filter(version => version !== undefined)
-        .toSorted((a, b) => compareVersions(a.version, b.version))
+    models: folder.models,
+    versions,
+    get,
+    register: (model, source, options) =>
+      inTurn(() => register(model, source, options).catch(sayStorageIsFull)),
+    async aliases(model) {
+      await versions(model)
+      return table.aliases(model)
     },
-    async get(model, version) {
-      const found = await readVersion(modelsDir, safeName(model), safeName(version))
-      if (found) return found
-      throw new WeirError('version_not_found', `no version "${version}" of model "${model}"`)
+    async setAlias(model, alias, version, decision) {
+      if (version === null) await versions(model)
+      else await get(model, version)
+      store.transaction(() => moveAlias(model, alias, version, decision))
+    },
+    async markFailed(model, version, { actor, reason }) {
+      const found = await get(model, version)
+      store.transaction(() => {
+        if (found.failed === reason) return
+        table.fail(found, reason)
+        record(actor, 'mark-failed', `${model}/${version}`, reason, { digest: found.digest })
+      })
     },
     async fetch(model, version) {
-      await this.get(model, version)
-      return join(modelsDir, model, version)
+      await get(model, version)
+      return folder.folderOf(model, version)
     },
   }
 }
 
-async function readVersion(
-  modelsDir: string,
-  model: string,
-  version: string,
-): Promise<ModelVersion | undefined> {
-  const dir = join(modelsDir, model, version)
-  const text = await readFile(join(dir, 'model.json'), 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return undefined
-    throw error
+/** Throws `precondition_failed` when somebody else has moved the alias meanwhile. */
+export function requireExpected(
+  alias: Alias,
+  before: string | null,
+  expected: string | null | undefined,
+): void {
+  if (expected === undefined || expected === before) return
+  const points = before === null ? 'points at nothing' : `points at version ${before}`
+  throw new WeirError('precondition_failed', `${alias} ${points}, not at ${expected ?? 'nothing'}`, {
+    details: { current: before },
   })
-  if (text === undefined) return undefined
-  const { digest } = parseManifest(text, dir)
+}
+
+export function compareVersions(a: string, b: string): number {
+  return a.localeCompare(b, 'en', { numeric: true })
+}
+
+function unregistered(model: string, version: string, digest: string): ModelVersion {
   return { model, version, digest, registeredAt: null, registeredBy: null, failed: null }
 }
 
-function parseManifest(text: string, dir: string): { digest: string } {
-  let json: unknown
-  try {
-    json = JSON.parse(text)
-  } catch (cause) {
-    throw new WeirError('invalid_setting', `${dir}/model.json is not JSON`, { cause })
-  }
-  const parsed = modelManifest.safeParse(json)
-  if (parsed.success && parsed.data.digest !== undefined) return { digest: parsed.data.digest }
-  if (parsed.success) throw new WeirError('invalid_setting', `${dir}/model.json states no digest`)
-  throw new WeirError('invalid_setting', `${dir}/model.json: ${describeIssues(parsed.error)}`)
+function nextNumber(taken: readonly string[]): string {
+  const numbers = taken.filter(name => /^\d{1,9}$/.test(name)).map(Number)
+  return String(Math.max(0, ...numbers) + 1)
 }
 
-/** Names become path segments: nothing that could leave the models folder. */
-function safeName(name: string): string {
-  if (/^[A-Za-z0-9][\w.-]{0,62}$/.test(name)) return name
-  throw new WeirError('version_not_found', `"${name}" is no name of a model or version`)
-}
+const FULL = new Set(['ENOSPC', 'EDQUOT', 'EFBIG'])
+const SQLITE_FULL = 13
 
-function compareVersions(a: string, b: string): number {
-  return a.localeCompare(b, 'en', { numeric: true })
+function sayStorageIsFull(error: NodeJS.ErrnoException & { errcode?: number }): never {
+  if (!FULL.has(error.code ?? '') && error.errcode !== SQLITE_FULL) throw error
+  throw new WeirError(
+    'insufficient_storage',
+    'the version does not fit on the disk; nothing of it was kept',
+    {
+      cause: error,
+    },
+  )
 }

@@ -50,8 +50,8 @@ export interface Registry {
   get(model: string, version: string): Promise<ModelVersion>
   /**
    * Takes the version in `folder` under the next number, and moves `development` to it in the same step. The manifest is kept
-   * with this name and number, so the digest is that of the result. Throws `version_refused` when the content is not what
-   * the manifest says.
+   * with this name and number, so the digest is that of the result. Throws `invalid_manifest`,
+   * `missing_file` or `digest_mismatch` when the content is not what the manifest says, and `version_exists` for a number in use.
    */
   register(model: string, folder: string, options: RegisterOptions): Promise<Registered>
   aliases(model: string): Promise<Aliases>

@@ -2,18 +2,18 @@ import { mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import { createLocalRegistry } from '../../controller/registry/local.ts'
 import { createProcessRuntime } from '../../controller/runtime/processes.ts'
 import { openStore, type Store } from '../../controller/store.ts'
 import { systemClock } from '../../lib/clock.ts'
 import { createLog } from '../../lib/log.ts'
 import { isAlive } from '../../lib/shutdown.ts'
 import { until } from '../helpers/until.ts'
+import { localRegistry } from './local-registry.ts'
 
 // Real model servers, started, lost, adopted and stopped.
 
-const registry = createLocalRegistry('models')
 const stateDir = mkdtempSync(join(tmpdir(), 'weir-'))
+const registry = localRegistry('models', openStore(mkdtempSync(join(tmpdir(), 'weir-'))))
 
 t.test(
   'a deployment is ready with its digest, survives its controller, and is replaced when it dies',

@@ -2,12 +2,12 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { t } from 'tap'
-import { createLocalRegistry } from '../../controller/registry/local.ts'
 import { createProcessRuntime } from '../../controller/runtime/processes.ts'
 import { openStore } from '../../controller/store.ts'
 import { systemClock } from '../../lib/clock.ts'
 import { createLog } from '../../lib/log.ts'
 import { isAlive } from '../../lib/shutdown.ts'
+import { localRegistry } from '../controller/local-registry.ts'
 import { until } from '../helpers/until.ts'
 import { writeCustomFolder } from './custom-folder.ts'
 import { startProcess } from './start-process.ts'
@@ -55,7 +55,7 @@ t.test('the runtime deploys it like any version', async t => {
   const folder = await writeCustomFolder(t.testdir())
   const stateDir = mkdtempSync(join(tmpdir(), 'weir-'))
   const store = openStore(stateDir)
-  const registry = createLocalRegistry(dirname(dirname(folder)))
+  const registry = localRegistry(dirname(dirname(folder)), store)
   const runtime = createProcessRuntime({
     store,
     registry,

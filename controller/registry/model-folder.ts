@@ -1,0 +1,179 @@
+import { randomBytes } from 'node:crypto'
+import { constants, existsSync, readdirSync, readFileSync, rmSync, type Dirent } from 'node:fs'
+import { copyFile, mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { WeirError } from '../../contract/errors.ts'
+import { syncFolder } from '../../lib/atomic-file.ts'
+import { isAlive } from '../../lib/shutdown.ts'
+import { parseManifest, readManifest } from './content.ts'
+
+/** What a folder says of itself: DIR/MODEL/VERSION/model.json. A folder without a manifest is no version. */
+export interface FoundVersion {
+  readonly version: string
+  readonly digest: string
+}
+
+export type ModelFolder = ReturnType<typeof createModelFolder>
+
+/** Copies on their way in: beside the models, so that a rename brings them there; named by the process that makes them. */
+const ARRIVING = /^\.arriving-(\d+)-/
+
+/** The files of versions, and nothing else about them. */
+export function createModelFolder(modelsDir: string) {
+  const folderOf = (model: string, version: string) => join(modelsDir, safeName(model), safeName(version))
+
+  async function versions(model: string): Promise<FoundVersion[]> {
+    const names = await folders(join(modelsDir, safeName(model)))
+    const found = await Promise.all(
+      names.map(version => readVersion(join(modelsDir, model, version), version)),
+    )
+    return found.filter(version => version !== undefined)
+  }
+
+  return {
+    folderOf,
+    versions,
+    /** Every number that is in use, whatever lies there. */
+    taken: async (model: string) =>
+      (await entriesOf(join(modelsDir, safeName(model)))).map(({ name }) => name),
+    async models(): Promise<string[]> {
+      const names = (await folders(modelsDir)).filter(name => SAFE_NAME.test(name))
+      const found = await Promise.all(names.map(async name => (await versions(name)).length > 0))
+      return names.filter((_, index) => found[index])
+    },
+
+    /** Copies what the manifest in `source` names to a folder of its own. */
+    async take(source: string): Promise<string> {
+      const { files } = await readManifest(source)
+      const arriving = join(modelsDir, `.arriving-${process.pid}-${randomBytes(6).toString('hex')}`)
+      try {
+        for (const file of ['model.json', ...files]) {
+          await mkdir(dirname(join(arriving, file)), { recursive: true })
+          await copyFile(join(source, file), join(arriving, file), constants.COPYFILE_FICLONE).catch(
+            absent(file),
+          )
+        }
+      } catch (error) {
+        await rm(arriving, { recursive: true, force: true })
+        throw error
+      }
+      return arriving
+    },
+
+    /** Gives it its manifest, and writes all of it through to the disk. */
+    async seal(arriving: string, manifest: string): Promise<void> {
+      await writeFile(join(arriving, 'model.json'), manifest)
+      const entries = await readdir(arriving, { withFileTypes: true, recursive: true })
+      for (const entry of entries) {
+        const path = join(entry.parentPath, entry.name)
+        if (entry.isDirectory()) await syncFolder(path)
+        else await syncFile(path)
+      }
+      await syncFolder(arriving)
+    },
+
+    /** Makes it that version in one step; false when there is one of that number already. */
+    async place(arriving: string, model: string, version: string): Promise<boolean> {
+      const folder = folderOf(model, version)
+      await mkdir(dirname(folder), { recursive: true })
+      try {
+        await rename(arriving, folder)
+      } catch (error) {
+        const { code } = error as NodeJS.ErrnoException
+        if (code === 'ENOTEMPTY' || code === 'EEXIST' || code === 'ENOTDIR') return false
+        throw error
+      }
+      await syncFolder(dirname(folder))
+      await syncFolder(modelsDir)
+      return true
+    },
+
+    drop: (arriving: string) => rm(arriving, { recursive: true, force: true }),
+
+    /** Whether exactly this version came to its place; asked at the start only. */
+    holds(model: string, version: string, digest: string): boolean {
+      const path = join(folderOf(model, version), 'model.json')
+      return existsSync(path) && readFileSync(path, 'utf8').includes(`"${digest}"`)
+    },
+
+    /** Removes what processes that are gone were copying. */
+    sweep(): void {
+      if (!existsSync(modelsDir)) return
+      for (const name of readdirSync(modelsDir)) {
+        const pid = Number(ARRIVING.exec(name)?.[1])
+        // our own number may be an earlier process's: at the start nothing of ours is under way
+        if (pid === process.pid || (pid > 0 && !isAlive(pid)))
+          rmSync(join(modelsDir, name), { recursive: true, force: true })
+      }
+    },
+  }
+}
+
+async function entriesOf(dir: string): Promise<Dirent[]> {
+  return readdir(dir, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return []
+    throw error
+  })
+}
+
+async function folders(dir: string): Promise<string[]> {
+  const entries = await entriesOf(dir)
+  return entries.filter(entry => entry.isDirectory()).map(entry => entry.name)
+}
+
+async function readVersion(dir: string, version: string): Promise<FoundVersion | undefined> {
+  const text = await readFile(join(dir, 'model.json'), 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return undefined
+    throw error
+  })
+  return text === undefined ? undefined : { version, digest: digestIn(text, dir) }
+}
+
+function digestIn(text: string, dir: string): string {
+  const { digest } = located(dir, () => parseManifest(text)).manifest
+  if (digest !== undefined) return digest
+  throw new WeirError('invalid_manifest', `${dir}/model.json states no digest`)
+}
+
+/** A folder that somebody laid there by hand must be named, or nobody finds it. */
+function located<T>(dir: string, read: () => T): T {
+  try {
+    return read()
+  } catch (cause) {
+    if (!(cause instanceof WeirError)) throw cause
+    throw new WeirError(cause.code, `${dir}: ${cause.message}`, { cause })
+  }
+}
+
+async function syncFile(path: string): Promise<void> {
+  const file = await open(path, 'r')
+  try {
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+}
+
+function absent(file: string) {
+  return (cause: NodeJS.ErrnoException): never => {
+    if (cause.code !== 'ENOENT' && cause.code !== 'EISDIR' && cause.code !== 'ENOTDIR') throw cause
+    throw new WeirError('missing_file', `${file} is missing`, { cause })
+  }
+}
+
+const SAFE_NAME = /^[A-Za-z0-9][\w.-]{0,62}$/
+
+/** Names become path segments: nothing that could leave the models folder. */
+function safeName(name: string): string {
+  if (SAFE_NAME.test(name)) return name
+  throw new WeirError('version_not_found', `"${name}" is no name of a model or version`)
+}
+
+/** For names that are given to something new. */
+export function requireName(name: string): void {
+  if (SAFE_NAME.test(name)) return
+  throw new WeirError(
+    'invalid_setting',
+    `"${name}" must be 1 to 63 letters, digits, dots, hyphens or underscores, a letter or digit first`,
+  )
+}
