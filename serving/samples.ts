@@ -1,22 +1,13 @@
 import { readFile } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
-import { z } from 'zod'
 import { modelManifest } from '../contract/model-manifest.ts'
+import { sampleList } from '../contract/samples.ts'
 
 export interface Sample {
   readonly name: string
   readonly label: string
   readonly path: string
 }
-
-const sampleList = z.array(
-  z.strictObject({
-    file: z
-      .string()
-      .refine(file => !file.startsWith('/') && !file.split('/').includes('..'), 'must stay in its folder'),
-    label: z.string(),
-  }),
-)
 
 /**
  * Photos for /test, in this order: those of the folder that was named, those beside the version's folder, the manifest's

@@ -1,3 +1,4 @@
+import { datatypeOf } from '../../contract/datatype.ts'
 import { WeirError } from '../../contract/errors.ts'
 import type { TensorSpec } from '../../contract/model-manifest.ts'
 import { describeIssues } from '../../lib/parse.ts'
@@ -8,7 +9,7 @@ import type { ServedModel } from '../served-model.ts'
 import { checkShape, dataOfBytes, dataOfValues, elementCount, flatten, type NamedTensor } from '../tensor.ts'
 import { splitBytesElements } from './bytes-elements.ts'
 import { writeInferResponse } from './oip-v2-response.ts'
-import { datatypeOf, inferRequest, type InferInput, type InferRequest } from './oip-v2-schema.ts'
+import { inferRequest, type InferInput, type InferRequest } from './oip-v2-schema.ts'
 
 /** `headerBytes` is the value of Inference-Header-Content-Length: how much of the body is JSON; the rest is binary data. */
 export function readInferRequest(

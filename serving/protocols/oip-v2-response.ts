@@ -1,10 +1,11 @@
+import { datatypeOf } from '../../contract/datatype.ts'
 import type { WireAnswer } from '../inference-messages.ts'
 import { topClasses } from '../class-scores.ts'
 import { jsonAnswer } from '../model-request.ts'
 import { UNVERSIONED, type ServedModel } from '../served-model.ts'
 import { bytesOfData, valuesOfData, type NamedTensor, type TensorData } from '../tensor.ts'
 import { joinBytesElements } from './bytes-elements.ts'
-import { datatypeOf, type InferRequest } from './oip-v2-schema.ts'
+import type { InferRequest } from './oip-v2-schema.ts'
 
 export interface Inferred {
   readonly request: InferRequest

@@ -1,5 +1,4 @@
 import { z } from 'zod'
-import type { TensorType } from '../../contract/model-manifest.ts'
 
 // The Open Inference Protocol's request, with the binary and classification extensions:
 // https://github.com/open-inference/open-inference-protocol/blob/main/specification/protocol/inference_rest.md
@@ -32,22 +31,3 @@ export const inferRequest = z.object({
   outputs: z.array(requestedOutput).max(64).optional(),
 })
 export type InferRequest = z.infer<typeof inferRequest>
-
-const DATATYPES: Readonly<Record<TensorType, string>> = {
-  float32: 'FP32',
-  float64: 'FP64',
-  int8: 'INT8',
-  uint8: 'UINT8',
-  int16: 'INT16',
-  uint16: 'UINT16',
-  int32: 'INT32',
-  uint32: 'UINT32',
-  int64: 'INT64',
-  uint64: 'UINT64',
-  bool: 'BOOL',
-  string: 'BYTES',
-}
-
-export function datatypeOf(type: TensorType): string {
-  return DATATYPES[type]
-}

@@ -1,10 +1,10 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
+import { datatypeOf } from '../../contract/datatype.ts'
 import { WeirError } from '../../contract/errors.ts'
 import type { TensorSpec } from '../../contract/model-manifest.ts'
 import type { Predictor } from '../predictor.ts'
 import { UNVERSIONED, type ServedModel } from '../served-model.ts'
-import { datatypeOf } from './oip-v2-schema.ts'
 import { answerProtocolErrors, bodyOf, sendAnswer } from './wire.ts'
 
 const modelPath = z.object({ model: z.string(), version: z.string().optional() })
