@@ -96,6 +96,13 @@ const MIGRATIONS = [
    CREATE TABLE environment_history (
      environment TEXT NOT NULL REFERENCES environments (name), revision INTEGER NOT NULL, entry TEXT NOT NULL,
      PRIMARY KEY (environment, revision)) STRICT, WITHOUT ROWID`,
+  // a deployment has several processes
+  `CREATE TABLE processes (
+     deployment TEXT NOT NULL, number INTEGER NOT NULL, model TEXT NOT NULL, version TEXT NOT NULL, drill TEXT,
+     port INTEGER NOT NULL UNIQUE, pid INTEGER, stop_at INTEGER, created_at INTEGER NOT NULL,
+     PRIMARY KEY (deployment, number)) STRICT;
+   INSERT INTO processes SELECT id, 0, model, version, drill, port, pid, stop_at, created_at FROM deployments;
+   DROP TABLE deployments`,
 ]
 
 function migrate(db: DatabaseSync): void {

@@ -24,7 +24,7 @@ export async function exchangeProcesses(
   if (phase === 'RollingBack' && isApart(state) && (await isGone(runtime, deployment.id))) {
     const [endpoint = ''] = stable.endpoints
     const port = Number(new URL(endpoint).port)
-    await runtime.deploy({ id: stableId, version: await registry.get(model, stable.version), port })
+    await runtime.deploy({ id: stableId, version: await registry.get(model, stable.version), ports: [port] })
   }
 }
 

@@ -23,7 +23,7 @@ export function close(state: RolloutState, now: number): RolloutState {
 export function replace(state: RolloutState, { candidate, now }: Observation): RolloutState {
   const { version, digest } = state.candidate
   if (candidate.kind === 'ready' && candidate.digest === digest) {
-    const placed = { ...state.candidate, endpoints: [candidate.endpoint] }
+    const placed = { ...state.candidate, endpoints: candidate.endpoints }
     const open = withRecreation({ ...state, candidate: placed, weightBp: 10_000 }, { stage: 'new' })
     return enterStep(
       { ...open, message: `version ${version} is ready, opening the route` },
@@ -44,7 +44,7 @@ export function replace(state: RolloutState, { candidate, now }: Observation): R
 /** A rollback out of the gap, or from after it, starts the old version again before the route is opened. */
 export function bringBack(state: RolloutState, { stableProcess, now }: Observation): RolloutState {
   if (stableProcess?.kind !== 'ready' || stableProcess.digest !== state.stable.digest) return state
-  const stable = { ...state.stable, endpoints: [stableProcess.endpoint] }
+  const stable = { ...state.stable, endpoints: stableProcess.endpoints }
   return withRecreation({ ...state, stable }, { stage: 'old', openedAt: now })
 }
 

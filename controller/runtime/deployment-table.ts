@@ -2,8 +2,11 @@ import type { SQLOutputValue } from 'node:sqlite'
 import type { Drill } from '../../contract/rollout.ts'
 import type { Store } from '../store.ts'
 
-export interface DeploymentRow {
-  readonly id: string
+/** One process of a deployment. */
+export interface ProcessRow {
+  readonly deployment: string
+  /** Grows with each process that is added. */
+  readonly number: number
   readonly model: string
   readonly version: string
   readonly drill: Drill | null
@@ -13,37 +16,45 @@ export interface DeploymentRow {
   readonly stopAt: number | null
 }
 
-/** The deployments that should run, and what is known of their processes. */
+type Named = Pick<ProcessRow, 'deployment' | 'number'>
+
+/** The processes that deployments should have, and what is known of them. */
 export function createDeploymentTable({ db }: Store) {
-  const select = db.prepare('SELECT * FROM deployments WHERE id = ?')
-  const selectAll = db.prepare('SELECT * FROM deployments ORDER BY created_at, id')
+  const one = 'deployment = ? AND number = ?'
+  const select = db.prepare(`SELECT * FROM processes WHERE ${one}`)
+  const selectOf = db.prepare('SELECT * FROM processes WHERE deployment = ? ORDER BY number')
+  const selectAll = db.prepare('SELECT * FROM processes ORDER BY created_at, deployment, number')
   const insert = db.prepare(
-    'INSERT INTO deployments (id, model, version, drill, port, created_at) VALUES (?, ?, ?, ?, ?, ?)',
+    'INSERT INTO processes (deployment, number, model, version, drill, port, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)',
   )
-  const updatePid = db.prepare('UPDATE deployments SET pid = ? WHERE id = ?')
-  const updateStopAt = db.prepare('UPDATE deployments SET stop_at = ? WHERE id = ?')
-  const remove = db.prepare('DELETE FROM deployments WHERE id = ?')
+  const updatePid = db.prepare(`UPDATE processes SET pid = ? WHERE ${one}`)
+  const updateStopAt = db.prepare(`UPDATE processes SET stop_at = ? WHERE ${one}`)
+  const remove = db.prepare(`DELETE FROM processes WHERE ${one}`)
   return {
-    get(id: string): DeploymentRow | undefined {
-      const row = select.get(id)
+    get({ deployment, number }: Named): ProcessRow | undefined {
+      const row = select.get(deployment, number)
       return row && toRow(row)
     },
-    all: (): DeploymentRow[] => selectAll.all().map(toRow),
-    add(row: Omit<DeploymentRow, 'pid' | 'stopAt'> & { createdAt: number }): DeploymentRow {
-      const { id, model, version, drill, port, createdAt } = row
-      insert.run(id, model, version, drill && JSON.stringify(drill), port, createdAt)
-      return { id, model, version, drill, port, pid: null, stopAt: null }
+    /** In the order in which they were added. */
+    of: (deployment: string): ProcessRow[] => selectOf.all(deployment).map(toRow),
+    all: (): ProcessRow[] => selectAll.all().map(toRow),
+    add(row: Omit<ProcessRow, 'pid' | 'stopAt'> & { createdAt: number }): ProcessRow {
+      const { deployment, number, model, version, drill, port, createdAt } = row
+      insert.run(deployment, number, model, version, drill && JSON.stringify(drill), port, createdAt)
+      return { deployment, number, model, version, drill, port, pid: null, stopAt: null }
     },
-    setPid: (id: string, pid: number | null) => void updatePid.run(pid, id),
-    stopAt: (id: string, at: number) => void updateStopAt.run(at, id),
-    keep: (id: string) => void updateStopAt.run(null, id),
-    remove: (id: string) => void remove.run(id),
+    setPid: ({ deployment, number }: Named, pid: number | null) =>
+      void updatePid.run(pid, deployment, number),
+    stopAt: ({ deployment, number }: Named, at: number) => void updateStopAt.run(at, deployment, number),
+    keep: ({ deployment, number }: Named) => void updateStopAt.run(null, deployment, number),
+    remove: ({ deployment, number }: Named) => void remove.run(deployment, number),
   }
 }
 
-function toRow(row: Record<string, SQLOutputValue>): DeploymentRow {
+function toRow(row: Record<string, SQLOutputValue>): ProcessRow {
   return {
-    id: String(row['id']),
+    deployment: String(row['deployment']),
+    number: Number(row['number']),
     model: String(row['model']),
     version: String(row['version']),
     drill: typeof row['drill'] === 'string' ? (JSON.parse(row['drill']) as Drill) : null,

@@ -1,21 +1,17 @@
-import { spawn } from 'node:child_process'
-import { closeSync, mkdirSync, openSync } from 'node:fs'
+import { mkdirSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { createServingClient } from '../../client/serving.ts'
 import { WeirError } from '../../contract/errors.ts'
 import type { Clock } from '../../lib/clock.ts'
-import { COMPILE_CACHE } from '../../lib/compile-cache.ts'
-import { leanMemory } from '../../lib/lean-memory.ts'
 import type { Log } from '../../lib/log.ts'
-import { describeProblem } from '../../lib/problem.ts'
 import { freePort, tryPort } from '../../lib/ports.ts'
 import type { VersionLookup } from '../registry/registry.ts'
 import type { Store } from '../store.ts'
-import { createDeploymentTable, type DeploymentRow } from './deployment-table.ts'
+import { createDeploymentTable, type ProcessRow } from './deployment-table.ts'
 import { endProcess, isOurProcess } from './process-identity.ts'
+import { statusOf } from './process-status.ts'
 import type { Deployment, DeploymentSpec, DeploymentStatus, Runtime } from './runtime.ts'
+import { SERVING, spawnServer } from './spawn-server.ts'
 
 export interface ProcessRuntimeOptions {
   readonly store: Store
@@ -29,8 +25,7 @@ export interface ProcessRuntimeOptions {
   readonly ownerPid: number | undefined
 }
 
-const SERVING = fileURLToPath(new URL('../../serving/main.ts', import.meta.url))
-const MAX_DEPLOYMENTS = 100
+const MAX_PROCESSES = 100
 const SUPERVISE_INTERVAL_MS = 500
 const DYING_LIMIT_MS = 3000
 const PORT_LOOK_EVERY_MS = 100
@@ -38,83 +33,76 @@ const RESTART_DELAY_LIMIT_MS = 30_000
 const LOG_TAIL_BYTES = 64 * 1024
 
 /**
- * Model servers as processes of this machine. They outlive the controller: their ids, ports and pids are in the store, and a
- * controller that starts again adopts them.
+ * Model servers as processes of this machine. They outlive the controller: what they are, their ports and pids are in the store,
+ * and a controller that starts again adopts them.
  */
 export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime {
   const { registry, stateDir, host, clock, log } = options
   const table = createDeploymentTable(options.store)
   const starting = new Set<string>()
+  const ending = new Map<string, Promise<void>>()
   const restarts = new Map<string, { attempts: number; notBefore: number }>()
   const logDir = join(stateDir, 'logs')
   mkdirSync(logDir, { recursive: true })
-  const endpointOf = (row: DeploymentRow) => `http://${host}:${row.port}`
+  const endpointOf = (row: ProcessRow) => `http://${host}:${row.port}`
   const logFile = (id: string) => join(logDir, `${id}.log`)
+  const wantedOf = (id: string) => table.of(id).filter(isWanted)
 
-  /** Once at a time: supervision, too, looks at a deployment whose process is about to be started, and has no pid yet. */
-  async function start(row: DeploymentRow): Promise<void> {
-    starting.add(row.id)
+  /** Once at a time: supervision, too, looks at a process that is about to be started, and has no pid yet. */
+  async function start(row: ProcessRow): Promise<void> {
+    const { deployment, version, port, drill } = row
+    starting.add(keyOf(row))
     try {
-      await spawnServer(row)
+      const dir = await registry.fetch(row.model, version)
+      const { ownerPid } = options
+      const onError = (err: Error) => log.error({ err, deployment, port }, 'could not start a model server')
+      const pid = spawnServer({ dir, host, port, drill, ownerPid, logFile: logFile(deployment), onError })
+      table.setPid(row, pid ?? null)
+      log.info({ deployment, version, port, pid }, 'started a model server')
     } finally {
-      starting.delete(row.id)
+      starting.delete(keyOf(row))
     }
   }
 
-  async function spawnServer(row: DeploymentRow): Promise<void> {
-    const dir = await registry.fetch(row.model, row.version)
-    const args = ['--model', dir, '--host', host, '--port', String(row.port)]
-    if (row.drill) args.push('--drill', drillOption(row.drill))
-    if (options.ownerPid !== undefined) args.push('--owner-pid', String(options.ownerPid))
-    const output = openSync(logFile(row.id), 'a')
-    try {
-      // a detached process lives on when the controller dies
-      const env = { ...process.env, ...COMPILE_CACHE, ...leanMemory(process.env['NODE_OPTIONS']) }
-      const child = spawn(process.execPath, [SERVING, ...args], {
-        detached: true,
-        stdio: ['ignore', output, output],
-        env,
-      })
-      child.on('error', error =>
-        log.error({ err: error, deployment: row.id }, 'could not start a model server'),
-      )
-      child.unref()
-      table.setPid(row.id, child.pid ?? null)
-      log.info(
-        { deployment: row.id, version: row.version, port: row.port, pid: child.pid },
-        'started a model server',
-      )
-    } finally {
-      closeSync(output)
-    }
+  async function end(row: ProcessRow): Promise<void> {
+    const { deployment, port, pid } = row
+    if (pid !== null) await endProcess(pid, SERVING, clock)
+    table.remove(row)
+    restarts.delete(keyOf(row))
+    log.info({ deployment, port }, 'stopped a model server')
   }
 
-  async function end(row: DeploymentRow): Promise<void> {
-    if (row.pid !== null) await endProcess(row.pid, SERVING, clock)
-    table.remove(row.id)
-    restarts.delete(row.id)
-    log.info({ deployment: row.id }, 'stopped a model server')
+  /** One that takes its time to drain keeps nobody else waiting. */
+  function endInTheBackground(row: ProcessRow): void {
+    const key = keyOf(row)
+    if (ending.has(key)) return
+    const ended = end(row)
+      .catch((error: unknown) => lookingAfterFailed(row, error))
+      .finally(() => ending.delete(key))
+    ending.set(key, ended)
   }
 
-  async function restartIfDead({ id }: DeploymentRow): Promise<void> {
-    const row = table.get(id) // as it is now: the list it comes from may be older than its process
-    if (row === undefined || starting.has(id)) return
+  function lookingAfterFailed({ deployment, port }: ProcessRow, err: unknown): void {
+    log.error({ err, deployment, port }, 'looking after a model server failed')
+  }
+
+  async function restartIfDead(listed: ProcessRow): Promise<void> {
+    const row = table.get(listed) // as it is now: the list it comes from may be older than its process
+    const key = keyOf(listed)
+    if (row === undefined || starting.has(key)) return
     if (row.pid !== null && (await isOurProcess(row.pid, SERVING))) return
-    const known = restarts.get(row.id) ?? { attempts: 0, notBefore: 0 }
+    const known = restarts.get(key) ?? { attempts: 0, notBefore: 0 }
     if (clock.now() < known.notBefore) return
     const delay = Math.min(RESTART_DELAY_LIMIT_MS, 500 * 2 ** known.attempts)
-    restarts.set(row.id, { attempts: known.attempts + 1, notBefore: clock.now() + delay })
-    log.warn(
-      { deployment: row.id, pid: row.pid, attempt: known.attempts + 1 },
-      'a model server is not running, starting it',
-    )
+    restarts.set(key, { attempts: known.attempts + 1, notBefore: clock.now() + delay })
+    const { deployment, pid } = row
+    log.warn({ deployment, pid, attempt: known.attempts + 1 }, 'a model server is not running, starting it')
     await start(row)
   }
 
   /** A port that somebody else took while we were away is said at the start: what answers there is not our version. */
   async function requirePorts(): Promise<void> {
-    for (const row of table.all()) {
-      if (row.stopAt !== null) continue // it goes anyway
+    for (const row of table.all().filter(isWanted)) {
       if (row.pid !== null && (await isOurProcess(row.pid, SERVING))) continue
       const error = await portProblem(row.port)
       if (error) throw error
@@ -134,71 +122,80 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime {
   async function superviseOnce(): Promise<void> {
     for (const row of table.all()) {
       try {
-        if (row.stopAt === null) await restartIfDead(row)
-        else if (row.stopAt <= clock.now()) await end(row)
+        if (isWanted(row)) await restartIfDead(row)
+        else if (row.stopAt !== null && row.stopAt <= clock.now()) endInTheBackground(row)
       } catch (error) {
-        log.error({ err: error, deployment: row.id }, 'looking after a model server failed')
+        lookingAfterFailed(row, error)
       }
     }
   }
 
-  async function deploy(spec: DeploymentSpec): Promise<{ endpoint: string }> {
-    const existing = table.get(spec.id)
-    if (existing) {
-      table.keep(existing.id)
-      return { endpoint: endpointOf(existing) }
-    }
+  /** Those that were to stop stay, as far as their time has not come; the others are new. */
+  async function add(like: Like, count: number, ports: readonly number[] = []): Promise<void> {
+    if (count <= 0) return
+    const stopping = table.of(like.deployment).filter(row => !isWanted(row) && !ending.has(keyOf(row)))
+    const spared = stopping.slice(0, count)
+    for (const row of spared) table.keep(row)
+    for (let index = spared.length; index < count; index++) await start(await addRow(like, ports[index]))
+  }
+
+  async function addRow(like: Like, port: number | undefined): Promise<ProcessRow> {
     const rows = table.all()
-    if (rows.length >= MAX_DEPLOYMENTS)
-      throw new WeirError('conflict', `${MAX_DEPLOYMENTS} deployments run already`)
+    if (rows.length >= MAX_PROCESSES)
+      throw new WeirError('conflict', `${MAX_PROCESSES} model servers run already`)
     const taken = new Set(rows.map(row => row.port))
-    const port = spec.port ?? (await freePort(host, options.firstPort, taken))
+    const free = port ?? (await freePort(host, options.firstPort, taken))
+    const { deployment, model, version, drill } = like
+    const number = (table.of(deployment).at(-1)?.number ?? -1) + 1
+    return table.add({ deployment, number, model, version, drill, port: free, createdAt: clock.now() })
+  }
+
+  async function deploy(spec: DeploymentSpec): Promise<{ endpoints: readonly string[] }> {
+    const { id, instances = 1, drill = null, ports = [] } = spec
     const { model, version } = spec.version
-    const row = table.add({
-      id: spec.id,
-      model,
-      version,
-      drill: spec.drill ?? null,
-      port,
-      createdAt: clock.now(),
-    })
-    await start(row)
-    return { endpoint: endpointOf(row) }
+    const rows = table.of(id)
+    const like = rows[0] ?? { deployment: id, model, version, drill }
+    const unused = ports.filter(port => rows.every(row => row.port !== port))
+    await add(like, instances - rows.filter(isWanted).length, unused)
+    return { endpoints: wantedOf(id).map(endpointOf) }
+  }
+
+  async function scale(id: string, instances: number, afterMs = 0): Promise<void> {
+    const [like] = table.of(id)
+    if (like === undefined) throw new WeirError('conflict', `there is no deployment "${id}" to scale`)
+    const wanted = wantedOf(id)
+    for (const row of wanted.slice(instances)) table.stopAt(row, clock.now() + afterMs)
+    await add(like, instances - wanted.length)
   }
 
   async function status(id: string): Promise<DeploymentStatus> {
-    const row = table.get(id)
-    if (!row) return { kind: 'absent' }
-    const endpoint = endpointOf(row)
-    const client = createServingClient({ baseUrl: endpoint })
-    const readiness = await client.ready()
-    if (readiness.state === 'not-ready' && readiness.code === 'model_refused')
-      return { kind: 'refused', endpoint, reason: readiness.reason }
-    if (readiness.state !== 'ready') return { kind: 'starting', endpoint, reason: readiness.reason }
-    try {
-      const { digest } = await client.version()
-      restarts.delete(id)
-      return { kind: 'ready', endpoint, digest }
-    } catch (error) {
-      return { kind: 'starting', endpoint, reason: describeProblem(error) } // it went away between the two questions
-    }
+    const wanted = wantedOf(id)
+    if (wanted.length === 0) return table.of(id).length > 0 ? { kind: 'stopping' } : { kind: 'absent' }
+    const found = await statusOf(wanted.map(endpointOf))
+    if (found.kind === 'ready') for (const row of wanted) restarts.delete(keyOf(row))
+    return found
   }
 
-  const list = (): Deployment[] =>
-    table.all().map(row => ({
-      id: row.id,
-      model: row.model,
-      version: row.version,
-      endpoint: endpointOf(row),
-      drilled: row.drill !== null,
-    }))
+  function list(): Deployment[] {
+    const byId = Map.groupBy(table.all(), row => row.deployment)
+    return [...byId].flatMap(([id, rows]) => {
+      const [first] = rows
+      if (first === undefined) return []
+      const { model, version, drill } = first
+      return { id, model, version, endpoints: rows.map(endpointOf), drilled: drill !== null }
+    })
+  }
 
   return {
     deploy,
+    scale,
     status,
     list,
-    at: endpoint => list().find(deployment => deployment.endpoint === endpoint),
-    stop: (id, afterMs = 0) => table.stopAt(id, clock.now() + afterMs),
+    at: endpoint => list().find(({ endpoints }) => endpoints.includes(endpoint)),
+    stop(id, afterMs = 0) {
+      const at = clock.now() + afterMs
+      for (const row of table.of(id)) if (isWanted(row) || (row.stopAt ?? 0) > at) table.stopAt(row, at)
+    },
     async logs(id) {
       const text = await readFile(logFile(id), 'utf8').catch(() => '') // a deployment that never started has no log
       return text.slice(-LOG_TAIL_BYTES)
@@ -209,19 +206,24 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime {
         await superviseOnce()
         await clock.sleep(SUPERVISE_INTERVAL_MS, signal)
       }
+      await Promise.all(ending.values())
     },
     async stopAll() {
       const running = table.all().filter(row => row.pid !== null)
       await Promise.all(
         running.map(row => (row.pid === null ? undefined : endProcess(row.pid, SERVING, clock))),
       )
-      for (const row of running) table.setPid(row.id, null)
+      for (const row of running) table.setPid(row, null)
     },
   }
 }
 
-function drillOption(drill: NonNullable<DeploymentRow['drill']>): string {
-  return Object.entries(drill)
-    .map(([key, value]) => `${key}=${value}`)
-    .join(',')
+type Like = Pick<ProcessRow, 'deployment' | 'model' | 'version' | 'drill'>
+
+function isWanted({ stopAt }: ProcessRow): boolean {
+  return stopAt === null
+}
+
+function keyOf({ deployment, number }: Pick<ProcessRow, 'deployment' | 'number'>): string {
+  return `${deployment}/${number}`
 }

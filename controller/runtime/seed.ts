@@ -27,12 +27,12 @@ export async function seedRoute(seed: string, options: SeedOptions): Promise<voi
   const found = await Promise.all(wanted.map(([, version]) => registry.get(model, version)))
   const { policy } = await routeOnceUp(route, options)
   for (const [index, [variant]] of wanted.entries()) {
-    const [endpoint] = policy.variants[variant]?.endpoints ?? []
+    const endpoints = policy.variants[variant]?.endpoints ?? []
     const version = found[index]
-    if (endpoint === undefined || version === undefined || runtime.at(endpoint)) continue
-    const port = Number(new URL(endpoint).port)
-    await runtime.deploy({ id: `${model}-v${version.version}`, version, port })
-    log.info({ route, variant, version: version.version, endpoint }, 'deployed')
+    if (version === undefined || endpoints.every(endpoint => runtime.at(endpoint))) continue
+    const ports = endpoints.map(endpoint => Number(new URL(endpoint).port))
+    await runtime.deploy({ id: `${model}-v${version.version}`, version, instances: ports.length, ports })
+    log.info({ route, variant, version: version.version, endpoints }, 'deployed')
   }
 }
 

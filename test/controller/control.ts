@@ -22,9 +22,10 @@ import { createReconciler } from '../../controller/rollouts/reconcile.ts'
 import { createRolloutService } from '../../controller/rollouts/rollout-service.ts'
 import { createRolloutStore } from '../../controller/rollouts/rollout-store.ts'
 import type { VersionLookup } from '../../controller/registry/registry.ts'
-import type { Deployment, Runtime } from '../../controller/runtime/runtime.ts'
+import type { Runtime } from '../../controller/runtime/runtime.ts'
 import { openStore } from '../../controller/store.ts'
 import { json, listen, startSmallGateway, type Misbehaviour, type SmallGateway } from './small-gateway.ts'
+import { createSmallRuntime } from './small-runtime.ts'
 
 /** With which the messages of a controller under test are signed. */
 export const SECRET = `whsec_${Buffer.alloc(32, 7).toString('base64')}`
@@ -41,21 +42,33 @@ export interface World {
   readonly through?: <T extends object>(name: string, dependency: T) => T
 }
 
+interface WorldOptions {
+  /** How many processes stable has. */
+  readonly processes?: number | undefined
+  /** The runtime runs them, and can stop them. */
+  readonly runsStable?: boolean | undefined
+}
+
 /** What a controller finds outside of itself: a gateway, model servers, a state folder, the time. It outlives controllers. */
-export async function startWorld(t: Test, policy: object = {}): Promise<World> {
+export async function startWorld(t: Test, policy: object = {}, options: WorldOptions = {}) {
+  const { processes = 1, runsStable = false } = options
   const stateDir = mkdtempSync(join(tmpdir(), 'weir-'))
   t.teardown(() => rmSync(stateDir, { recursive: true, force: true }))
-  const stable = await listen(t, (_, response) => json(response, answerOf('1')))
+  const stable: string[] = []
+  while (stable.length < processes)
+    stable.push(await listen(t, (_, response) => json(response, answerOf('1'))))
   const candidate = await listen(t, (_, response) => json(response, answerOf('2')))
   const gateway = await startSmallGateway(t, {
     name: 'food11',
-    variants: { stable: { endpoints: [stable] }, candidate: { endpoints: [] } },
+    variants: { stable: { endpoints: stable }, candidate: { endpoints: [] } },
     weights: { stable: 100, candidate: 0 },
     ...policy,
   })
+  const placed = { id: 'food11-v1', version: '1', digest: 'sha256:one', endpoints: stable }
+  const runtime = createSmallRuntime(candidate, runsStable ? [placed] : [])
   let now = 1_750_000_000_000
   const clock = { now: () => now, sleep: async () => {}, forward: (ms: number) => void (now += ms) }
-  return { gateway, runtime: smallRuntime(candidate), stateDir, clock }
+  return { gateway, runtime, stateDir, clock }
 }
 
 /** A controller in this process: its real store, API and reconciler; a test decides when it looks. */
@@ -165,25 +178,4 @@ function answerOf(version: string): object {
 
 function same<T>(_: string, dependency: T): T {
   return dependency
-}
-
-/** Every deployment is ready at once, at one endpoint. */
-function smallRuntime(endpoint: string): Runtime {
-  const running = new Map<string, Deployment & { digest: string }>()
-  return {
-    async deploy({ id, version: { model, version, digest }, drill }) {
-      running.set(id, { id, model, version, endpoint, drilled: drill !== undefined, digest })
-      return { endpoint }
-    },
-    async status(id) {
-      const found = running.get(id)
-      return found ? { kind: 'ready', endpoint, digest: found.digest } : { kind: 'absent' }
-    },
-    list: () => [...running.values()],
-    at: () => undefined,
-    stop: id => void running.delete(id),
-    logs: async () => '',
-    supervise: async () => {},
-    stopAll: async () => {},
-  }
 }

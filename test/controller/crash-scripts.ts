@@ -20,6 +20,8 @@ export interface Script {
   readonly policy?: object
   /** The runtime runs stable, too, and can stop it. */
   readonly runsStable?: boolean
+  /** How many processes stable has, if not one. */
+  readonly processes?: number
   /** Of the rollout. */
   readonly spec: object
   readonly happenings: readonly Happening[]
@@ -27,45 +29,19 @@ export interface Script {
 
 export const NAME = 'food11-v2'
 
-/** A runtime that runs version 1 at stable's endpoint from the beginning. */
-export function runningStable({ gateway, runtime }: World): Runtime {
-  const [endpoint = ''] = gateway.policy().variants['stable']?.endpoints ?? []
-  const stable = { id: 'food11-v1', model: 'food11', version: '1', endpoint, drilled: false }
-  let running = true
-  const own = () => (running ? [stable] : [])
-  return {
-    ...runtime,
-    async deploy(spec) {
-      if (spec.id !== stable.id) return runtime.deploy(spec)
-      running = true
-      return { endpoint }
-    },
-    async status(id) {
-      if (id !== stable.id) return runtime.status(id)
-      return running ? { kind: 'ready', endpoint, digest: 'sha256:one' } : { kind: 'absent' }
-    },
-    list: () => [...own(), ...runtime.list()],
-    at: wanted => [...own(), ...runtime.list()].find(deployment => deployment.endpoint === wanted),
-    stop(id) {
-      if (id === stable.id) running = false
-      else runtime.stop(id)
-    },
-  }
-}
-
 /** A world whose candidate is as the script says. */
 export function changeable(world: World): CrashWorld {
   const status: Runtime['status'] = async id => {
     const found = await world.runtime.status(id)
     if (found.kind !== 'ready') return found
-    const { endpoint } = found
+    const { endpoints } = found
     switch (changed.candidate) {
       case 'ready':
         return found
       case 'loading':
-        return { kind: 'starting', endpoint, reason: 'loading' }
+        return { kind: 'starting', endpoints, reason: 'loading' }
       case 'refused':
-        return { kind: 'refused', endpoint, reason: 'its digest differs' }
+        return { kind: 'refused', endpoints, reason: 'its digest differs' }
       case 'another':
         return { ...found, digest: 'sha256:another' }
     }

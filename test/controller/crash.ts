@@ -3,15 +3,7 @@ import type { Test } from 'tap'
 import type { HookPayload } from '../../contract/webhook.ts'
 import type { AuditRecord } from '../../controller/audit.ts'
 import type { RolloutState } from '../../controller/rollouts/rollout-state.ts'
-import {
-  changeable,
-  NAME,
-  runningStable,
-  start,
-  type CrashWorld,
-  type Happening,
-  type Script,
-} from './crash-scripts.ts'
+import { changeable, NAME, start, type CrashWorld, type Happening, type Script } from './crash-scripts.ts'
 import { startControl, startWorld, type Control } from './control.ts'
 import { createMortality, type Kill, type Mortality } from './mortality.ts'
 import { json, listen } from './small-gateway.ts'
@@ -46,9 +38,8 @@ export async function play(
   script: Script,
   { kill, at }: { kill?: Kill; at?: Played['effects'] } = {},
 ): Promise<Played> {
-  const plain = await startWorld(t, script.policy)
-  const runtime = script.runsStable ? runningStable(plain) : plain.runtime
-  const world = changeable({ ...plain, runtime })
+  const { runsStable, processes } = script
+  const world = changeable(await startWorld(t, script.policy, { runsStable, processes }))
   const prometheus = await listen(t, (_, response) => {
     if (world.metric === undefined) return void response.writeHead(503).end()
     json(response, {

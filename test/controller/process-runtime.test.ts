@@ -20,9 +20,10 @@ t.test(
   async t => {
     const version = await registry.get('food11', '1')
     const first = runtimeOf(openStore(stateDir))
-    const { endpoint } = await first.runtime.deploy({ id: 'a', version })
+    const { endpoints } = await first.runtime.deploy({ id: 'a', version })
+    const [endpoint = ''] = endpoints
     const again = await first.runtime.deploy({ id: 'a', version })
-    t.equal(again.endpoint, endpoint, 'deploying twice is one deployment')
+    t.same(again.endpoints, endpoints, 'deploying twice is one deployment')
     const ready = await until('ready', 20_000, async () => {
       const status = await first.runtime.status('a')
       return status.kind === 'ready' && status
@@ -55,6 +56,55 @@ t.test(
   },
 )
 
+t.test(
+  'a deployment of several instances is ready when all are, is adopted, scaled and stopped as one',
+  async t => {
+    const folder = mkdtempSync(join(tmpdir(), 'weir-'))
+    const version = await registry.get('food11', '1')
+    const first = runtimeOf(openStore(folder))
+    const { endpoints } = await first.runtime.deploy({ id: 'b', version, instances: 2 })
+    t.equal(new Set(endpoints).size, 2)
+    t.match(await first.runtime.status('b'), { kind: 'starting', reason: /^0 of 2 are ready: / })
+    const ready = await until('both are ready', 40_000, async () => {
+      const status = await first.runtime.status('b')
+      return status.kind === 'ready' && status
+    })
+    t.match(ready, { endpoints, digest: version.digest })
+    first.store.close() // the controller is gone, the model servers are not
+
+    const { store, runtime } = runtimeOf(openStore(folder))
+    const stop = new AbortController()
+    const supervision = runtime.supervise(stop.signal)
+    t.teardown(async () => {
+      stop.abort()
+      await supervision
+      await runtime.stopAll()
+      store.close()
+    })
+    const pids = store.db.prepare('SELECT pid FROM processes WHERE deployment = ? ORDER BY number')
+    const running = pids.all('b').map(({ pid }) => Number(pid))
+    t.match(await runtime.status('b'), { kind: 'ready', endpoints })
+    for (const endpoint of endpoints) t.match(runtime.at(endpoint), { id: 'b', endpoints })
+
+    await runtime.scale('b', 1, 60_000)
+    await runtime.scale('b', 1, 60_000)
+    t.match(await runtime.status('b'), { kind: 'ready', endpoints: endpoints.slice(0, 1) })
+    t.same(running.map(isAlive), [true, true], 'the other one drains')
+    await runtime.scale('b', 2)
+    t.match(await runtime.status('b'), { kind: 'ready', endpoints }, 'and is taken back')
+    await runtime.scale('b', 1)
+    await until('the one added last has ended', 20_000, async () => !isAlive(running[1] ?? 0))
+    await until('it is forgotten', 5000, async () => runtime.list()[0]?.endpoints.length === 1)
+    const { endpoints: again } = await runtime.deploy({ id: 'b', version, instances: 2 })
+    t.equal(again[0], endpoints[0])
+    await until('both are ready again', 20_000, async () => (await runtime.status('b')).kind === 'ready')
+    runtime.stop('b')
+    t.equal((await runtime.status('b')).kind, 'stopping')
+    await until('all are gone', 20_000, async () => (await runtime.status('b')).kind === 'absent')
+    await t.rejects(runtime.scale('b', 1), { code: 'conflict' })
+  },
+)
+
 t.test('a version that cannot be ready says why', async t => {
   const { store, runtime } = runtimeOf(openStore(mkdtempSync(join(tmpdir(), 'weir-'))))
   t.teardown(async () => {
@@ -78,6 +128,6 @@ function runtimeOf(store: Store) {
     log: createLog('test', 'silent'),
     ownerPid: process.pid,
   })
-  const pids = store.db.prepare('SELECT pid FROM deployments WHERE id = ?')
+  const pids = store.db.prepare('SELECT pid FROM processes WHERE deployment = ? AND number = 0')
   return { store, runtime, pidOf: (id: string) => Number(pids.get(id)?.['pid'] ?? 0) }
 }

@@ -8,21 +8,22 @@ import { wantedPolicy } from '../../controller/rollouts/wanted-policy.ts'
 
 const spec = specOf([{ setWeight: 10 }, { ramp: { riskBudget: '1pp', to: 95 } }])
 const endpoint = 'http://127.0.0.1:9102'
+const endpoints = [endpoint]
 
 t.test('a candidate gets weight only after its exact version was seen ready', async t => {
-  const starting = look(state(), { candidate: { kind: 'starting', endpoint, reason: 'loading' } })
+  const starting = look(state(), { candidate: { kind: 'starting', endpoints, reason: 'loading' } })
   t.equal(starting.phase, 'Pending')
   t.match(starting.message, /loading/)
-  const wrong = look(state(), { candidate: { kind: 'ready', endpoint, digest: 'sha256:other' } })
+  const wrong = look(state(), { candidate: { kind: 'ready', endpoints, digest: 'sha256:other' } })
   t.match(wrong, { phase: 'RollingBack', cause: 'not-ready' })
-  const ready = look(state(), { candidate: { kind: 'ready', endpoint, digest: 'sha256:new' } })
+  const ready = look(state(), { candidate: { kind: 'ready', endpoints, digest: 'sha256:new' } })
   t.match(ready, { phase: 'Progressing', weightBp: 0, candidate: { endpoints: [endpoint] } })
 })
 
 t.test('a candidate that is never ready ends the rollout as Failed with the reason', async t => {
   const late = look(state(), {
     now: 121_000,
-    candidate: { kind: 'starting', endpoint, reason: 'digest differs' },
+    candidate: { kind: 'starting', endpoints, reason: 'digest differs' },
   })
   t.match(late, { phase: 'RollingBack', cause: 'not-ready', message: /digest differs/ })
   t.equal(look(late).phase, 'Failed')
@@ -30,7 +31,7 @@ t.test('a candidate that is never ready ends the rollout as Failed with the reas
 
 t.test('a model that its server refuses ends the rollout at once, with the reason of the server', async t => {
   const refused = look(state(), {
-    candidate: { kind: 'refused', endpoint, reason: 'model_refused: the digest of model.onnx differs' },
+    candidate: { kind: 'refused', endpoints, reason: 'model_refused: the digest of model.onnx differs' },
   })
   t.match(refused, { phase: 'RollingBack', cause: 'not-ready', message: /the digest of model.onnx differs/ })
   t.equal(look(refused).phase, 'Failed')

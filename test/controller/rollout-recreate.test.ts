@@ -15,21 +15,23 @@ function tightRuntime(
   let drilled: string | undefined
   const runtime: Runtime = {
     async deploy({ id, version }) {
-      if (running?.id === id) return running
+      if (running?.id === id) return { endpoints: [running.endpoint] }
       if (running !== undefined) throw new Error(`${id} does not fit beside ${running.id}`)
       const place = version.version === '1' ? initial : candidate
       running = { id, endpoint: place.endpoint, digest: drilled ?? place.digest }
       seen.push(`start ${id}`)
-      return running
+      return { endpoints: [running.endpoint] }
     },
     async status(id) {
       if (stopping > 0 && --stopping === 0) running = undefined
-      return running?.id === id ? { kind: 'ready', ...running } : { kind: 'absent' }
+      if (running?.id !== id) return { kind: 'absent' }
+      return { kind: 'ready', endpoints: [running.endpoint], digest: running.digest }
     },
+    async scale() {},
     list: () => [],
     at: endpoint =>
       running?.endpoint === endpoint
-        ? { id: running.id, model: 'food11', version: '1', endpoint, drilled: false }
+        ? { id: running.id, model: 'food11', version: '1', endpoints: [endpoint], drilled: false }
         : undefined,
     stop(id) {
       if (running?.id !== id || stopping > 0) return

@@ -89,7 +89,7 @@ function* observations(state: RolloutState): Generator<Observation> {
     policyVersion: state.policyVersion,
     policyAsWanted: true,
     policyWeightBp: state.weightBp,
-    candidate: { kind: 'ready', endpoint: 'http://127.0.0.1:9102', digest: state.candidate.digest },
+    candidate: { kind: 'ready', endpoints: ['http://127.0.0.1:9102'], digest: state.candidate.digest },
     ejection: { action: 'none' },
     decision: decision('advance'),
     holds: [],
@@ -103,7 +103,7 @@ function* observations(state: RolloutState): Generator<Observation> {
       for (const difference of differences(state)) yield { ...look, now: latest(state) + ms, ...difference }
 }
 
-const endpoint = 'http://127.0.0.1:9102'
+const endpoints = ['http://127.0.0.1:9102']
 const metric = { name: 'gpu-errors', value: 1, reason: 'gpu-errors is 1' }
 
 function differences({ policyVersion: own, step }: RolloutState): readonly Partial<Observation>[] {
@@ -128,9 +128,9 @@ const DIFFERENCES: readonly Partial<Observation>[] = [
   { policyVersion: null, policyAsWanted: false, policyWeightBp: null },
   { policyAsWanted: false },
   { candidate: { kind: 'absent' } },
-  { candidate: { kind: 'starting', endpoint, reason: 'loading' } },
-  { candidate: { kind: 'refused', endpoint, reason: 'the digest differs' } },
-  { candidate: { kind: 'ready', endpoint, digest: 'sha256:other' } },
+  { candidate: { kind: 'starting', endpoints, reason: 'loading' } },
+  { candidate: { kind: 'refused', endpoints, reason: 'the digest differs' } },
+  { candidate: { kind: 'ready', endpoints, digest: 'sha256:other' } },
   { ejection: { action: 'hold', reason: 'ejected' } },
   { ejection: { action: 'withdraw', cause: 'unavailable', reason: 'three trials failed' } },
   { ejection: { action: 'withdraw', cause: 'evidence', reason: 'ejected, and the evidence is against it' } },
