@@ -48,6 +48,8 @@ export const look = z.strictObject({
   sticky: z.boolean().optional(),
   /** The gateway's epoch: the policy version of the last weight change, to which feedback belongs. */
   epoch: z.int().optional(),
+  /** Of an experiment: the variants beside stable that users are dealt to, and that nothing is known against. */
+  arms: z.array(z.string()).optional(),
   /** What the strategy decides on beside them. */
   counters: z.array(counted).optional(),
   /** What `analysis.metrics` were, where a rollout has any. */
@@ -83,4 +85,35 @@ export interface Decision {
   readonly exposure: { readonly stable: number; readonly candidate: number }
   /** One sentence for the operator. */
   readonly reason: string
+  /** Of an experiment: how each of its arms does. */
+  readonly experiment?: Standings
+}
+
+/** What users told of one arm: how many, and how many of those what is wanted. */
+export interface Told {
+  readonly successes: number
+  readonly trials: number
+}
+
+/** One arm against stable, the control. E-values are finite, at most 1e300. */
+export interface ArmStanding extends Told {
+  readonly variant: string
+  /** `out`: users are not dealt to it any more. */
+  readonly verdict: 'open' | 'better' | 'worse' | 'harm' | 'out'
+  readonly cause: Decision['cause']
+  /** Against "no better" and "no worse than stable". */
+  readonly better: number
+  readonly worse: number
+  /** Against "does no harm", and the candidate's requests by which that is judged. */
+  readonly harm: number
+  readonly requests: number
+}
+
+export interface Standings {
+  /** Of `better` and `worse`; that of `harm` is the decision's own. */
+  readonly threshold: number
+  readonly control: Told & { readonly requests: number }
+  readonly arms: readonly ArmStanding[]
+  /** Proven better than stable at this look; of several the one with most evidence. */
+  readonly winner: string | null
 }

@@ -8,7 +8,7 @@ import { byteSize, percent } from './units.ts'
 const name = z
   .string()
   .regex(/^[a-z0-9]([-a-z0-9_.]{0,61}[a-z0-9])?$/, 'must be lower-case letters, digits, hyphens')
-const headerName = z
+export const headerName = z
   .string()
   .regex(/^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/, 'must be a header name')
   .transform(text => text.toLowerCase())
@@ -62,6 +62,11 @@ const sticky = z.union([
 /** Requests that carry this header with this value go to this variant, at any weight. */
 const headerRoute = z.strictObject({ header: headerName, value: z.string().min(1).max(1024), to: name })
 
+/** One item of a header, in lower case. */
+export const headerValue = z
+  .string()
+  .regex(/^[^\s,;-][^\s,;]{0,127}$/, 'must be one value, without spaces, commas and semicolons')
+  .transform(text => text.toLowerCase())
 /**
  * Who is dealt to which variant by what they are, such as their language; counted as split, like weights and sticky key. A value
  * fits the header's first item, whole or up to a hyphen, in upper or lower case: `de` fits `de-AT,en;q=0.5`.
@@ -71,15 +76,7 @@ const splitBy = z.strictObject({
   rules: z
     .array(
       z.strictObject({
-        values: z
-          .array(
-            z
-              .string()
-              .regex(/^[^\s,;-][^\s,;]{0,127}$/, 'must be one value, without spaces, commas and semicolons')
-              .transform(text => text.toLowerCase()),
-          )
-          .min(1)
-          .max(100),
+        values: z.array(headerValue).min(1).max(100),
         to: name,
       }),
     )

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { ab } from './ab.ts'
 import { durationMs, percent, percentagePoints } from './units.ts'
 import { stepHook } from './webhook.ts'
 
@@ -62,19 +63,6 @@ const shadow = z.strictObject({
   /** The chance that a candidate at a limit is taken for one within it. */
   level: z.number().gt(0).max(0.2).default(0.05),
   /** A person approves the promotion. */
-  approval: z.boolean().default(false),
-})
-
-/** Users are pinned to an arm by the route's sticky key, and decide by what they report or do. */
-const ab = z.strictObject({
-  /** The candidate's share of users, percent; the others keep stable, the control. */
-  weight: percent.refine(value => value > 0 && value < 100, 'must be between 0 and 100').default(50),
-  /** What counts as success: a prediction whose true label was reported to be right, or a named outcome of one. */
-  goal: z.union([
-    z.strictObject({ label: z.literal('correct') }),
-    z.strictObject({ outcome: z.string().regex(/^[a-z][a-z0-9_]{0,49}$/, 'must be the name of an outcome') }),
-  ]),
-  /** A person approves the promotion of a winner. */
   approval: z.boolean().default(false),
 })
 

@@ -27,12 +27,23 @@ export interface AbTest {
   standings(): readonly ArmStanding[]
 }
 
-/** Which of several arms does better than the control, decidable at any look. */
+/** The e-value at which an arm is decided, where so many are compared with one control. */
+export function abThreshold(comparisons: number): number {
+  return THRESHOLD * comparisons
+}
+
+/**
+ * Which of several arms does better than the control, decidable at any look. Each arm's e-value exceeds a threshold at any look
+ * with probability at most its inverse while the arm is like the control (Ville), however the arms depend on each other through
+ * the control that they share; so thresholds times the number of arms keep the chance of any decision at 5 % (union bound).
+ */
 export function createAbTest(options: {
   readonly control: string
   readonly arms: readonly string[]
+  /** Where others are compared with the control in tests of their own: how many in all. */
+  readonly comparisons?: number
 }): AbTest {
-  const logThreshold = Math.log(THRESHOLD * options.arms.length)
+  const logThreshold = Math.log(abThreshold(options.comparisons ?? options.arms.length))
   const tests = options.arms.map(arm => ({ arm, comparison: createComparison() }))
   return {
     step(feedback) {

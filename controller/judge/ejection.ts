@@ -1,6 +1,8 @@
 /** What is known when the gateway has ejected every endpoint of the candidate, which then gets no traffic. */
 export interface EjectionFacts {
   readonly candidateEjected: boolean
+  /** How it is called. */
+  readonly who?: string
   readonly stableHealthy: boolean
   /** Trials of half-open endpoints that failed, in a row. */
   readonly failedTrials: number
@@ -19,22 +21,22 @@ const MAX_FAILED_TRIALS = 3
 /** An ejected candidate makes no more evidence, so a rule of operation decides where evidence does not. */
 export function ruleOnEjection(facts: EjectionFacts): EjectionRuling {
   if (!facts.candidateEjected) return { action: 'none' }
-  if (!facts.stableHealthy)
-    return { action: 'hold', reason: 'the candidate is ejected, but stable is failing too' }
+  const { who = 'the candidate' } = facts
+  if (!facts.stableHealthy) return { action: 'hold', reason: `${who} is ejected, but stable is failing too` }
   if (facts.e >= facts.threshold)
     return {
       action: 'withdraw',
       cause: 'evidence',
-      reason: 'the candidate is ejected, and the evidence is against it',
+      reason: `${who} is ejected, and the evidence is against it`,
     }
   if (facts.failedTrials >= MAX_FAILED_TRIALS)
     return {
       action: 'withdraw',
       cause: 'unavailable',
-      reason: `the candidate is ejected and failed ${facts.failedTrials} trials in a row`,
+      reason: `${who} is ejected and failed ${facts.failedTrials} trials in a row`,
     }
   return {
     action: 'hold',
-    reason: 'the candidate is ejected, its traffic goes to stable until a trial succeeds',
+    reason: `${who} is ejected, its traffic goes to stable until a trial succeeds`,
   }
 }

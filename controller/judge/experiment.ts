@@ -1,140 +1,140 @@
-import type { Decision, Look } from '../../contract/history.ts'
-import type { MetricName } from '../../contract/metrics.ts'
-import type { Strategy } from '../../contract/strategy.ts'
-import { createGrowth, type Grown } from '../evidence/growth.ts'
-import { createAbTest } from './ab.ts'
-import { createJudge, type Judge } from './judge.ts'
+import { armVariants, type Ab } from '../../contract/ab.ts'
+import type { ArmStanding, Decision, Look, Standings, Told } from '../../contract/history.ts'
+import { createGrowth } from '../evidence/growth.ts'
+import { abThreshold } from './ab.ts'
+import { createContest, type Contest } from './contest.ts'
+import type { Judge } from './judge.ts'
 import type { JudgeOptions } from './options.ts'
 import { createSilentGate } from './silent-gate.ts'
 
-type Goal = NonNullable<Strategy['ab']>['goal']
-
-const FEEDBACK = 'weir_feedback_total' satisfies MetricName
-const OUTCOMES = 'weir_outcomes_total' satisfies MetricName
-const PREDICTIONS = 'weir_predictions_total' satisfies MetricName
-
-export function goalCounters(goal: Goal): readonly MetricName[] {
-  return 'label' in goal ? [FEEDBACK] : [OUTCOMES, PREDICTIONS]
-}
-
-const ARMS = ['stable', 'candidate'] as const
-
 /**
  * Judges by what users say or do: the arm that serves them better wins, decidable at any look. Harm is watched all along, as in
- * a canary, and outranks what users like.
+ * a canary, and outranks what users like. Each arm has a contest of its own with stable; the levels are split over the arms.
  */
-export function createExperiment(options: JudgeOptions, { goal }: NonNullable<Strategy['ab']>): Judge {
-  const harm = createJudge(options)
-  const test = createAbTest({ control: 'stable', arms: ['candidate'] })
-  const feedback = createFeedback(goal)
-  let isWorse = false
-
-  function decide(judged: Decision): Decision {
-    const [standing] = test.standings()
-    isWorse ||= standing?.verdict === 'worse'
-    const told = `${feedback.describe()}; ${judged.reason}`
-    if (judged.action === 'withdraw') return judged
-    if (isWorse)
-      return { ...judged, action: 'withdraw', cause: 'feedback', reason: `users do worse with it: ${told}` }
-    const wins = standing?.verdict === 'better' && harm.holds().length === 0
-    if (wins) return { ...judged, action: 'advance', reason: `users do better with it: ${told}` }
-    return { ...judged, action: 'hold', reason: `undecided: ${told}` }
-  }
-
-  return {
-    ...harm,
-    step(look) {
-      const judged = harm.step(look)
-      for (const block of feedback.step(look)) test.step(block)
-      return decide(judged)
-    },
-    ...createSilentGate(options),
-    bounds: harm.bounds,
-  }
-}
-
-interface Told {
-  readonly successes: number
-  readonly trials: number
-}
-type Block = Readonly<Record<string, Told>>
-
-/**
- * What users told since the last look, epoch by epoch. Feedback on answers from before this experiment began belongs to other
- * versions, or to other shares of users, and is left out.
- */
-function createFeedback(goal: Goal) {
+export function createExperiment(options: JudgeOptions, ab: Ab): Judge {
+  const variants = armVariants(ab)
+  const comparisons = variants.length
+  const contests = variants.map(variant => createContest(options, { variant, goal: ab.goal, comparisons }))
+  const threshold = abThreshold(comparisons)
   const grownBy = createGrowth()
   const epochs = new Set<string>()
-  const total = { stable: { successes: 0, trials: 0 }, candidate: { successes: 0, trials: 0 } }
-  const pending = { stable: { successes: 0, trials: 0 }, candidate: { successes: 0, trials: 0 } }
+  const worst = () => contests.toSorted((a, b) => b.standing().harm - a.standing().harm)[0]?.harm
 
-  function blocksOf(grown: readonly Grown[]): readonly Block[] {
-    if ('label' in goal)
-      return [...epochs].map(epoch => blockOf(arm => labelled(grown, { arm, epoch }))).filter(isTold)
-    for (const arm of ARMS) {
-      pending[arm].successes += sumOf(
-        grown,
-        one => isOutcome(one, goal.outcome, epochs) && one.variant === arm,
-      )
-      pending[arm].trials += sumOf(grown, one => one.name === PREDICTIONS && one.variant === arm)
+  function decide(look: Look): Decision {
+    const arms = contests.map(contest => contest.standing())
+    const winner = winnerOf(arms, contests)
+    const experiment: Standings = {
+      threshold,
+      control: controlOf(contests),
+      arms,
+      winner: winner?.variant ?? null,
     }
-    // an outcome comes later than its prediction: what is ahead of it waits for the next look
-    if (ARMS.some(arm => pending[arm].trials === 0 || pending[arm].successes > pending[arm].trials)) return []
-    const block = blockOf(arm => ({ ...pending[arm] }))
-    for (const arm of ARMS) pending[arm] = { successes: 0, trials: 0 }
-    return [block]
+    const word = wordOn(arms, winner)
+    const figures = { ...figuresOf(look, contests, options.alpha / comparisons), experiment }
+    const told = `${describe(experiment)}; ${spokenOf(word, contests)}`
+    return { ...figures, action: word.action, cause: word.cause, reason: inWords(word, told) }
   }
 
   return {
-    step(look: Look): readonly Block[] {
+    step(look) {
       const grown = grownBy(look)
-      if (look.epoch === undefined || (look.weights['candidate'] ?? 0) === 0) return []
-      epochs.add(String(look.epoch))
-      const blocks = blocksOf(grown)
-      for (const block of blocks)
-        for (const arm of ARMS) {
-          total[arm].successes += block[arm]?.successes ?? 0
-          total[arm].trials += block[arm]?.trials ?? 0
-        }
-      return blocks
+      const taking = new Set(look.arms ?? dealtByWeight(look))
+      if (look.epoch !== undefined && taking.size > 0) epochs.add(String(look.epoch))
+      for (const contest of contests)
+        contest.step({
+          look,
+          grown,
+          epochs,
+          takesPart: taking.has(contest.variant) && look.epoch !== undefined,
+        })
+      return decide(look)
     },
-    describe: () =>
-      ARMS.toReversed()
-        .map(arm => `${arm} ${inWords(total[arm])}`)
-        .join(', '),
+    holds: () => contests[0]?.harm.holds() ?? [],
+    metrics: () => contests[0]?.harm.metrics() ?? [],
+    evidence: () => worst()?.evidence() ?? NO_HARM,
+    endedBlock: () => contests.some(({ harm }) => harm.endedBlock()),
+    ...createSilentGate(options),
+    bounds: () => worst()?.bounds() ?? { failure: 1 },
   }
 }
 
-function blockOf(toldOf: (arm: (typeof ARMS)[number]) => Told): Block {
-  return Object.fromEntries(ARMS.map(arm => [arm, toldOf(arm)]))
+const NO_HARM = { failure: 1, client_error: 1, latency: 1, absolute: 1 }
+
+/** Of looks that were taken when there was one arm, and its weight said whether it took part. */
+function dealtByWeight({ weights }: Look): readonly string[] {
+  return (weights['candidate'] ?? 0) === 0 ? [] : ['candidate']
 }
 
-function isTold(block: Block): boolean {
-  return Object.values(block).some(({ trials }) => trials > 0)
+function winnerOf(arms: readonly ArmStanding[], contests: readonly Contest[]): ArmStanding | undefined {
+  const held = new Set(contests.filter(({ harm }) => harm.holds().length > 0).map(({ variant }) => variant))
+  return arms
+    .filter(({ variant, verdict }) => verdict === 'better' && !held.has(variant))
+    .toSorted((a, b) => b.better - a.better)[0]
 }
 
-function labelled(
-  grown: readonly Grown[],
-  { arm, epoch }: { readonly arm: string; readonly epoch: string },
-): Told {
-  const own = grown.filter(
-    ({ name, variant, labels }) => name === FEEDBACK && variant === arm && labels['epoch'] === epoch,
-  )
+/** What is to be done about the whole, and the arm that it is about. */
+interface Word {
+  readonly action: Decision['action']
+  readonly cause: Decision['cause']
+  readonly arm: ArmStanding | undefined
+  readonly isOnly: boolean
+}
+
+/** An arm that is withdrawn leaves the others; without any the experiment is over. */
+function wordOn(arms: readonly ArmStanding[], winner: ArmStanding | undefined): Word {
+  const isOnly = arms.length === 1
+  const lost = arms.filter(({ cause }) => cause !== null)
+  const isLost = lost.length > 0 && arms.every(({ verdict, cause }) => cause !== null || verdict === 'out')
+  const last = lost.at(-1)
+  if (isLost && last) return { action: 'withdraw', cause: last.cause, arm: last, isOnly }
+  if (winner) return { action: 'advance', cause: null, arm: winner, isOnly }
+  return { action: 'hold', cause: null, arm: undefined, isOnly }
+}
+
+function inWords({ action, cause, arm, isOnly }: Word, told: string): string {
+  const it = isOnly ? 'it' : (arm?.variant ?? 'it')
+  if (action === 'advance') return `users do better with ${it}: ${told}`
+  if (cause === 'feedback') return `users do worse with ${it}: ${told}`
+  if (action === 'withdraw') return told
+  return `undecided: ${told}`
+}
+
+/** What the judge of harm says of the arm that the word is about, or of the one with most evidence against it. */
+function spokenOf({ arm }: Word, contests: readonly Contest[]): string {
+  const most = contests.toSorted((a, b) => b.standing().harm - a.standing().harm)[0]
+  const contest = contests.find(({ variant }) => variant === arm?.variant) ?? most
+  const reason = contest?.judged()?.reason ?? 'no evidence yet'
+  return contests.length === 1 ? reason : `${contest?.variant}: ${reason}`
+}
+
+function figuresOf(look: Look, contests: readonly Contest[], alpha: number) {
+  const judged = contests.flatMap(contest => contest.judged() ?? [])
   return {
-    successes: sumOf(own, ({ labels }) => labels['correct'] === 'true'),
-    trials: sumOf(own, () => true),
+    t: look.t,
+    e: Math.max(...judged.map(({ e }) => e)),
+    threshold: 1 / alpha,
+    u: Math.max(...judged.map(({ u }) => u)),
+    exposure: {
+      stable: Math.max(...judged.map(({ exposure }) => exposure.stable)),
+      candidate: judged.reduce((sum, { exposure }) => sum + exposure.candidate, 0),
+    },
   }
 }
 
-function isOutcome({ name, labels }: Grown, outcome: string, epochs: ReadonlySet<string>): boolean {
-  return name === OUTCOMES && labels['name'] === outcome && epochs.has(labels['epoch'] ?? '')
+/** Each contest takes what users of stable told when it takes what its arm's told; the furthest has all of it. */
+function controlOf(contests: readonly Contest[]): Standings['control'] {
+  const [told = { successes: 0, trials: 0 }] = contests
+    .map(contest => contest.control())
+    .toSorted((a, b) => b.trials - a.trials)
+  const requests = Math.max(0, ...contests.map(contest => contest.judged()?.exposure.stable ?? 0))
+  return { ...told, requests }
 }
 
-function sumOf(grown: readonly Grown[], counts: (one: Grown) => boolean): number {
-  return grown.filter(counts).reduce((sum, { by }) => sum + by, 0)
+function describe({ arms, control }: Standings): string {
+  const others = arms.map(arm => `${arm.variant} ${inShares(arm)}`)
+  return [...others, `stable ${inShares(control)}`].join(', ')
 }
 
-function inWords({ successes, trials }: Told): string {
+export function inShares({ successes, trials }: Told): string {
   return trials === 0 ? 'none' : `${successes} of ${trials} (${((100 * successes) / trials).toFixed(1)} %)`
 }

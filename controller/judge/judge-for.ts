@@ -1,10 +1,11 @@
 import type { Decision, History } from '../../contract/history.ts'
 import type { MetricName } from '../../contract/metrics.ts'
 import type { RolloutSpec } from '../../contract/rollout.ts'
-import { createExperiment, goalCounters } from './experiment.ts'
+import { createExperiment } from './experiment.ts'
 import { createJudge, judgeOptions, type Judge } from './judge.ts'
 import type { JudgeTiming } from './options.ts'
 import { createShadow, PAIR_COUNTERS } from './shadow.ts'
+import { goalCounters } from './told.ts'
 import { createWatch } from './watch.ts'
 
 /** The judge that a rollout's strategy needs. */

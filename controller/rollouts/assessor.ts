@@ -1,6 +1,7 @@
 import type { RouteStatus } from '../../client/gateway.ts'
 import type { Decision, Look } from '../../contract/history.ts'
 import { weightsBp } from '../../contract/policy.ts'
+import { standingVariants } from './arms.ts'
 import { createTrafficMeter } from '../evidence/traffic.ts'
 import { ruleOnEjection, type EjectionFacts } from '../judge/ejection.ts'
 import type { Bounds } from '../judge/gate.ts'
@@ -40,9 +41,11 @@ export function createAssessor({ file, state }: StoredRollout, past: readonly Lo
         policyVersion: seen.policy?.version ?? null,
         policyAsWanted: seen.policy !== null && saysAll(seen.policy.policy, wantedPolicy(current)),
         policyWeightBp: seen.policy === null ? null : (weightsBp(seen.policy.policy)['candidate'] ?? null),
+        policyWeightsBp: seen.policy === null ? undefined : weightsBp(seen.policy.policy),
         candidate: seen.candidate,
+        arms: seen.arms,
         stableProcess: seen.stableProcess,
-        ejection: ruleOnEjection(ejectionFacts(seen.status, decision ?? current.lastDecision)),
+        ...rulingsOn(current, seen.status, decision ?? current.lastDecision),
         stableIsOut: seen.status === null ? undefined : isOut(seen.status, 'stable'),
         decision,
         hooks,
@@ -68,10 +71,30 @@ function isOut({ endpoints }: RouteStatus, variant: string): boolean {
   return own.length > 0 && own.every(({ state }) => state !== 'up')
 }
 
-/** All of the candidate's endpoints are out, or on trial after having been out. */
-function ejectionFacts(status: RouteStatus | null, decision: Decision | null): EjectionFacts {
+/** Of several arms each is ruled on by itself. */
+function rulingsOn(state: RolloutState, status: RouteStatus | null, decision: Decision | null) {
+  const ofCandidate = ruleOnEjection(ejectionFacts('candidate', status, decision))
+  if (state.experiment === null || state.experiment.others.length === 0) return { ejection: ofCandidate }
+  const rulings = standingVariants(state).map(variant => {
+    const e = decision?.experiment?.arms.find(arm => arm.variant === variant)?.harm ?? 1
+    return [
+      variant,
+      ruleOnEjection({ ...ejectionFacts(variant, status, decision && { ...decision, e }), who: variant }),
+    ] as const
+  })
+  const ejections = Object.fromEntries(rulings)
+  const held = rulings.map(([, ruling]) => ruling).find(({ action }) => action === 'hold')
+  return { ejection: held ?? ({ action: 'none' } as const), ejections }
+}
+
+/** All of a variant's endpoints are out, or on trial after having been out. */
+function ejectionFacts(
+  variant: string,
+  status: RouteStatus | null,
+  decision: Pick<Decision, 'e' | 'threshold'> | null,
+): EjectionFacts {
   const of = (variant: string) => status?.endpoints.filter(endpoint => endpoint.variant === variant) ?? []
-  const candidate = of('candidate')
+  const candidate = of(variant)
   return {
     candidateEjected:
       candidate.length > 0 && candidate.every(({ state }) => state === 'out' || state === 'trial'),

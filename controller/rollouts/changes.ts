@@ -21,6 +21,28 @@ export function describeChanges(before: RolloutState, after: RolloutState): read
 }
 
 function decided(before: RolloutState, after: RolloutState): readonly Change[] {
+  return [...ofArms(before, after), ...ofWhole(before, after)]
+}
+
+/** An experiment's arms that were withdrawn alone, and the one that won. */
+function ofArms({ experiment: before }: RolloutState, { experiment, lastDecision }: RolloutState): Change[] {
+  if (experiment === null) return []
+  const known = new Set(before?.fallen.map(({ variant }) => variant))
+  const fallen = experiment.fallen.filter(({ variant }) => !known.has(variant))
+  const { winner } = experiment
+  return [
+    ...fallen.map(({ message }) => ({
+      action: 'withdraw-arm',
+      reason: message,
+      evidence: lastDecision?.experiment,
+    })),
+    ...(winner !== null && winner !== (before?.winner ?? null)
+      ? [{ action: 'winner', reason: lastDecision?.reason ?? winner, evidence: lastDecision?.experiment }]
+      : []),
+  ]
+}
+
+function ofWhole(before: RolloutState, after: RolloutState): readonly Change[] {
   const action = actionOf(before, after)
   if (action === undefined) return []
   const { lastDecision } = after
@@ -41,6 +63,7 @@ function expected({ seconds, requestsPerSecond }: Expectation): Change {
 function actionOf(before: RolloutState, after: RolloutState): string | undefined {
   if (before.phase !== after.phase) return PHASE_ACTIONS[after.phase]
   if (before.weightBp !== after.weightBp) return 'set-weight'
+  if (before.experiment?.isDealt !== after.experiment?.isDealt) return 'deal'
   if (before.mirrorPercent !== after.mirrorPercent) return 'set-mirror'
   if (before.cause !== after.cause) return 'pause'
   return undefined

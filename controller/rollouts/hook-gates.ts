@@ -1,5 +1,6 @@
 import type { Webhook } from '../../contract/webhook.ts'
 import type { Answer } from '../alerts/outbox.ts'
+import { hasUsers } from './arms.ts'
 import type { Gate, GateType } from './hook-gate.ts'
 import { isJudged, type RolloutState } from './rollout-state.ts'
 
@@ -61,7 +62,8 @@ function movesBetween(before: RolloutState, next: RolloutState): readonly Move[]
     const move = `the promotion of policy ${before.policyVersion}`
     return ofTypes(['rollout', 'confirm-promotion'], move, 100)
   }
-  const widens = isJudged(next) && next.weightBp > before.weightBp && next.cause !== 'manual-change'
+  const isMore = next.weightBp > before.weightBp || (hasUsers(next) && !hasUsers(before))
+  const widens = isJudged(next) && isMore && next.cause !== 'manual-change'
   const move = `${nextWeight} % after policy ${before.policyVersion}`
   return widens ? ofTypes(['rollout', 'confirm-traffic-increase'], move, nextWeight) : []
 }

@@ -5,6 +5,7 @@ import type { Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
 import { describeProblem } from '../../lib/problem.ts'
 import type { Evidence } from '../evidence/evidence.ts'
+import { dealtTo } from './arms-policy.ts'
 import { countersFor } from '../judge/judge-for.ts'
 import { measureAll } from '../evidence/measure.ts'
 import type { PrometheusServer } from '../evidence/prometheus-api.ts'
@@ -21,6 +22,8 @@ export interface Seen {
   readonly policy: { readonly policy: PolicyView; readonly version: number } | null
   readonly status: RouteStatus | null
   readonly candidate: DeploymentStatus
+  /** Of an experiment that is about to begin: its further versions, by variant. */
+  readonly arms: Readonly<Record<string, DeploymentStatus>>
   /** Asked while a rollback of a recreation starts it again. */
   readonly stableProcess: DeploymentStatus | undefined
   /** Of a rollout that is not yet judged too: it says how much traffic there is. */
@@ -65,7 +68,8 @@ export function createObserver(options: ObserverOptions) {
     ])
     const beside = {
       weights: weightsBp(policy),
-      sticky: policy.sticky !== undefined,
+      sticky: policy.sticky !== undefined || policy.splitBy !== undefined,
+      ...(state.experiment && { arms: [...dealtTo(state, policy)] }),
       ...(status !== null && besides.length > 0 && { epoch: status.epoch }),
       ...(measured.length > 0 && { metrics: measured }),
     }
@@ -85,15 +89,17 @@ export function createObserver(options: ObserverOptions) {
       : null
     const isGap = judged && state.recreation?.stage === 'closed'
     const comesBack = state.phase === 'RollingBack' && isApart(state) ? state.recreation?.stableId : undefined
-    const [status, candidate, stableProcess, look] = await Promise.all([
+    const others = (state.phase === 'Pending' && state.experiment?.others) || []
+    const [status, candidate, stableProcess, look, ...arms] = await Promise.all([
       statusAsked,
       state.phase === 'Pending' || isGap ? runtime.status(state.deployment.id) : NOT_ASKED,
       comesBack === undefined ? undefined : runtime.status(comesBack),
       policy !== null && (judged || state.phase === 'Pending') && lookIsDue
         ? takeLook(rollout, policy.policy, statusAsked)
         : null,
+      ...others.map(async arm => [arm.variant, await runtime.status(arm.deployment.id)] as const),
     ])
-    return { now, policy, status, candidate, stableProcess, look }
+    return { now, policy, status, candidate, arms: Object.fromEntries(arms), stableProcess, look }
   }
 }
 

@@ -9,6 +9,7 @@ import type { RecordedGateway } from '../recorded-gateway.ts'
 import type { VersionLookup } from '../registry/registry.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import type { Store } from '../store.ts'
+import { deployArms, releaseFallenArms } from './arm-processes.ts'
 import { createAssessor, type Assessor } from './assessor.ts'
 import { releaseCapacity } from './capacity.ts'
 import { describeChanges } from './changes.ts'
@@ -69,6 +70,7 @@ export function createReconciler(options: ReconcilerOptions) {
     store.transaction(() => {
       if (seen.look !== null && isJudged(rollout.state)) rollouts.appendLook(name, seen.look)
       persist(rollout, state)
+      releaseFallenArms(runtime, rollout.state, state)
       if (isOver(state)) releaseCapacity(runtime, state)
     })
     return rollouts.get(name)
@@ -90,7 +92,7 @@ export function createReconciler(options: ReconcilerOptions) {
 
   async function apply({ name, route, state, file }: StoredRollout): Promise<void> {
     if (state.phase === 'Pending' && state.gate?.type !== 'confirm-rollout')
-      await deployCandidate(state, file.spec.drill)
+      await deployAll(state, file.spec.drill)
     await exchangeProcesses(runtime, registry, { state, drill: file.spec.drill })
     if (state.phase === 'Paused' && state.cause === 'manual-change') return // the operator's weights stand until resumed
     const { policy, version } = await gateway.route(route)
@@ -106,10 +108,11 @@ export function createReconciler(options: ReconcilerOptions) {
     }
   }
 
-  async function deployCandidate(
+  async function deployAll(
     state: RolloutState,
     drill: StoredRollout['file']['spec']['drill'],
   ): Promise<void> {
+    await deployArms(runtime, registry, state)
     if (!state.deployment.own || state.recreation !== null) return
     const version = await registry.get(state.model, state.candidate.version)
     await runtime.deploy({ id: state.deployment.id, version, drill })

@@ -3,6 +3,8 @@ import type { Phase, RolloutSpec } from '../../contract/rollout.ts'
 import type { EjectionRuling } from '../judge/ejection.ts'
 import type { MetricStanding } from '../judge/custom-metrics.ts'
 import type { DeploymentStatus } from '../runtime/runtime.ts'
+import { whichFall, withdrawArms, type Falls } from './arm-falls.ts'
+import { adoptWeights, hasUsers, placeArms, releaseFallen } from './arms.ts'
 import { inWords } from './duration.ts'
 import { whyStepFailed, type HookWords } from './hook-step.ts'
 import { bringBack, isApart, noteOpened } from './recreate.ts'
@@ -22,6 +24,12 @@ export interface Observation {
   /** The candidate's weight in the policy in force, in hundredths of a percent. */
   readonly policyWeightBp: number | null
   readonly candidate: DeploymentStatus
+  /** Those of all variants; absent where the gateway could not be asked. */
+  readonly policyWeightsBp?: Readonly<Record<string, number>> | undefined
+  /** Where the further versions of an experiment are, by variant; absent where they were not asked. */
+  readonly arms?: Readonly<Record<string, DeploymentStatus>> | undefined
+  /** What ejections of the arms of an experiment mean, by variant. */
+  readonly ejections?: Readonly<Record<string, EjectionRuling>> | undefined
   /** What the candidate's ejection by the gateway means; `none` while it takes requests. */
   readonly ejection: EjectionRuling
   /** The deployment that a rollback of a recreation starts again; absent where it was not asked. */
@@ -59,7 +67,7 @@ export function nextState(state: RolloutState, seen: Observation, spec: RolloutS
       return seen.policyAsWanted ? finish(own, WITHDRAWN_AS[own.cause ?? ''] ?? 'RolledBack', seen.now) : own
     case 'Progressing':
     case 'Paused':
-      return progress(own, seen, spec)
+      return progress(seen.policyAsWanted ? releaseFallen(own) : own, seen, spec)
     default:
       return own
   }
@@ -72,7 +80,11 @@ function noticePolicyChange(state: RolloutState, seen: Observation): RolloutStat
   const adopted = { ...state, policyVersion: seen.policyVersion }
   if (seen.policyAsWanted || !isJudged(state)) return adopted
   const message = `policy version ${seen.policyVersion} was written by somebody else; resume to go on from its weights`
-  return { ...pausedFor(adopted, 'manual-change', message), weightBp: seen.policyWeightBp ?? state.weightBp }
+  return {
+    ...pausedFor(adopted, 'manual-change', message),
+    weightBp: seen.policyWeightBp ?? state.weightBp,
+    experiment: adoptWeights(state, seen.policyWeightsBp),
+  }
 }
 
 function awaitCandidate(state: RolloutState, seen: Observation): RolloutState {
@@ -89,10 +101,15 @@ function awaitCandidate(state: RolloutState, seen: Observation): RolloutState {
       seen.now,
     )
   }
-  if (candidate.kind === 'ready' && seen.policyVersion !== null) {
-    const placed = { ...state.candidate, endpoints: candidate.endpoints }
-    const message = `version ${placed.version} is ready`
-    return enterStep({ ...state, candidate: placed, phase: 'Progressing', cause: null, message }, 0, seen.now)
+  const arms = placeArms(state, seen.arms)
+  if (arms.kind === 'refused') return withdraw(state, 'not-ready', arms.reason, seen.now)
+  if (candidate.kind === 'ready' && seen.policyVersion !== null && arms.kind === 'ready') {
+    const placed = {
+      candidate: { ...state.candidate, endpoints: candidate.endpoints },
+      experiment: arms.experiment,
+    }
+    const message = `version ${state.candidate.version} is ready`
+    return enterStep({ ...state, ...placed, phase: 'Progressing', cause: null, message }, 0, seen.now)
   }
   if (candidate.kind === 'refused')
     return withdraw(
@@ -101,7 +118,8 @@ function awaitCandidate(state: RolloutState, seen: Observation): RolloutState {
       `version ${state.candidate.version} is refused: ${candidate.reason}`,
       seen.now,
     )
-  const reason = candidate.kind === 'starting' ? candidate.reason : 'not deployed yet'
+  const armsReason = candidate.kind === 'ready' && arms.kind === 'waiting' ? arms.reason : 'not deployed yet'
+  const reason = candidate.kind === 'starting' ? candidate.reason : armsReason
   if (seen.now - (state.stepSince ?? state.startedAt) > READY_LIMIT_MS) {
     return withdraw(
       state,
@@ -117,6 +135,8 @@ function progress(state: RolloutState, seen: Observation, spec: RolloutSpec): Ro
   const { ejection, now } = seen
   const harm = whyWithdraw(seen) ?? hookThatWithdraws(state, seen, spec)
   if (harm) return withdrawUnlessStableIsOut(state, harm, now)
+  const falls = whichFall(state, seen, isDecided(state, spec))
+  if (falls) return letFall(state, falls, now)
   if (now - state.deadlineFrom > spec.onDeadline.after && state.cause !== 'deadline') {
     return overDeadline(state, seen, spec)
   }
@@ -155,9 +175,24 @@ function hookThatWithdraws(state: RolloutState, { hooks }: Observation, spec: Ro
   return failed === null ? null : { cause: 'hook', message: failed }
 }
 
+function letFall(state: RolloutState, falls: Falls, now: number): RolloutState {
+  if (falls.kind === 'all') return withdrawUnlessStableIsOut(state, falls, now)
+  if (!isStableOut(state)) return withdrawArms(state, falls.arms)
+  return {
+    ...state,
+    message: 'an arm is to be withdrawn; its users stay where they are, because stable is out',
+  }
+}
+
+/** Users have decided, or somebody in their place: what is left to do is about the arm to be promoted. */
+function isDecided(state: RolloutState, spec: RolloutSpec): boolean {
+  const { kind } = currentStep(state, spec)
+  return kind !== 'deal' && kind !== 'verdict'
+}
+
 /** A rollback must not send users into an outage: while stable is out, the candidate is the healthier side, or no worse. */
 function withdrawUnlessStableIsOut(state: RolloutState, { cause, message }: Harm, now: number): RolloutState {
-  if (state.weightBp === 0 || !isStableOut(state)) return withdraw(state, cause, message, now)
+  if (!hasUsers(state) || !isStableOut(state)) return withdraw(state, cause, message, now)
   return { ...state, message: `${message}; the traffic stays where it is, because stable is out` }
 }
 

@@ -1,6 +1,8 @@
 import { TERMINAL_PHASES, type Phase } from '../../contract/rollout.ts'
 import type { Decision } from '../../contract/history.ts'
 import type { MetricStanding } from '../judge/custom-metrics.ts'
+import type { Experiment } from './arms.ts'
+import type { LeftOver } from './arms-policy.ts'
 import type { Gate } from './hook-gate.ts'
 
 export type PauseCause =
@@ -48,6 +50,10 @@ export interface RolloutState {
   readonly headerRoute: HeaderRoute | 'off' | null
   /** How far stop and start have come, where versions do not fit side by side; null: they do. */
   readonly recreation: Recreation | null
+  /** Arms that users decide between; null: this is no experiment. */
+  readonly experiment: Experiment | null
+  /** Of the rollout that made room for this one; null: nothing is left of it. */
+  readonly leftOver: LeftOver | null
   /** Candidate requests that had been judged when this step began. */
   readonly requestsBeforeStep: number
   /** The version that answers now, and that answers again if this rollout is withdrawn. */
@@ -137,6 +143,8 @@ export const LATER_FIELDS = {
   gate: null,
   headerRoute: null,
   recreation: null,
+  experiment: null,
+  leftOver: null,
 } as const
 
 export function isStableOut({ warnings }: RolloutState): boolean {

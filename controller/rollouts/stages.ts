@@ -26,6 +26,7 @@ export function wayAhead(from: Place, spec: RolloutSpec): WayAhead {
         stages.push(pauseStage(view, weightBp, spec))
         step += 1
         break
+      case 'deal':
       case 'set-weight':
         weightBp = view.weightBp
         step += 1

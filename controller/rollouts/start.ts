@@ -7,6 +7,8 @@ import { describeProblem } from '../../lib/problem.ts'
 import { parseCondition } from '../judge/condition.ts'
 import type { ModelVersion, VersionLookup } from '../registry/registry.ts'
 import type { Runtime } from '../runtime/runtime.ts'
+import { leftOverOf } from './arms-policy.ts'
+import { firstExperiment } from './experiment-start.ts'
 import { LATER_FIELDS, type Placement, type Recreation, type RolloutState } from './rollout-state.ts'
 import { headerRouteOff, mirrorOff } from './transitions.ts'
 
@@ -63,12 +65,6 @@ export async function firstState(
   const stableEndpoints = endpointsOf(policy.variants, 'stable', route)
   const candidateEndpoints =
     superseded?.previousCandidateEndpoints ?? endpointsOf(policy.variants, 'candidate', route)
-  if (file.spec.strategy.ab && policy.sticky === undefined) {
-    throw new WeirError(
-      'invalid_setting',
-      `spec.strategy.ab: route ${route} has no sticky key, so users would change arms with every request`,
-    )
-  }
   const routesByHeader = file.spec.strategy.canary?.steps.some(step => 'headerRoute' in step)
   if (routesByHeader && superseded === undefined && policy.headerRoutes.length > 0)
     throw new WeirError(
@@ -83,6 +79,14 @@ export async function firstState(
       `version ${modelVersion} is stable on ${route} already; a rehearsal needs a drill`,
     )
   }
+  const experiment = await firstExperiment(file, {
+    name,
+    registry,
+    policy,
+    stable,
+    candidate: version,
+    superseded,
+  })
   const reused =
     drill === undefined && file.spec.strategy.recreate === undefined
       ? reusable(runtime, candidateEndpoints, version)
@@ -114,6 +118,8 @@ export async function firstState(
         ? recreationOf(runtime, stableEndpoints, route)
         : null,
     headerRoute: superseded === undefined ? null : headerRouteOff(superseded),
+    experiment,
+    leftOver: superseded === undefined ? null : leftOverOf(superseded),
   }
 }
 

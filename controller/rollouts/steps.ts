@@ -14,6 +14,7 @@ type AnyStepView =
   | { readonly kind: 'analysis'; readonly excess: number; readonly minRequests: number }
   | { readonly kind: 'announce'; readonly notice: string }
   | { readonly kind: 'close' }
+  | { readonly kind: 'deal'; readonly weightBp: number }
   | { readonly kind: 'replace' }
   | { readonly kind: 'record'; readonly durationMs: number }
   /** The strategy's judge says when it is over; null: not by the clock. */
@@ -52,6 +53,7 @@ export function currentStep(state: Place, spec: RolloutSpec): AnyStepView {
     return { kind: 'analysis', excess, minRequests }
   }
   if ('announce' in step) return { kind: 'announce', notice: step.announce.notice }
+  if ('deal' in step) return { kind: 'deal', weightBp: step.deal.weightBp }
   if ('close' in step) return { kind: 'close' }
   if ('replace' in step) return { kind: 'replace' }
   if ('record' in step) return { kind: 'record', durationMs: step.record.durationMs }

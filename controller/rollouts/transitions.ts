@@ -1,4 +1,5 @@
 import type { Phase } from '../../contract/rollout.ts'
+import { crown } from './arms.ts'
 import type { EndCause, PauseCause, RolloutState } from './rollout-state.ts'
 
 // What may become of a rollout, whoever decided it: the machine on evidence, or an operator.
@@ -6,7 +7,7 @@ import type { EndCause, PauseCause, RolloutState } from './rollout-state.ts'
 /** Promotion exchanges the endpoints of the two variants in one policy: the new version is stable, the old one stays warm. */
 export function promote(state: RolloutState, message: string): RolloutState {
   return {
-    ...state,
+    ...crown(state),
     phase: 'Promoting',
     cause: null,
     weightBp: 10_000,

@@ -1,5 +1,6 @@
 import { WeirError } from '../../contract/errors.ts'
 import type { RolloutSpec } from '../../contract/rollout.ts'
+import { fallOf, promotedVariant } from './arms.ts'
 import { isJudged, isOver, isStableOut, type RolloutState } from './rollout-state.ts'
 import { planOf } from './strategies/plan.ts'
 import { promote, withdraw } from './transitions.ts'
@@ -38,15 +39,18 @@ export function applyVerb(verb: Verb, state: RolloutState, context: VerbContext)
       return resumed(state, state.cause === 'pause-step' ? state.step + 1 : state.step, context)
     case 'approve':
       requirePaused(verb, state, cause => cause === 'approval')
+      requireStanding(state)
       return resumed(state, state.step + 1, context)
     case 'skip-step':
       requireJudged(verb, state)
       if (state.step >= planOf(spec, state).steps.length)
         throw new WeirError('conflict', 'there is no step left to skip')
+      requireStanding(state)
       return resumed(state, state.step + 1, context)
     case 'promote':
       if (state.phase === 'Promoting') return state // a second promote changes nothing
       requireJudged(verb, state)
+      requireStanding(state)
       return promote(state, `promoted by ${actor}`)
   }
 }
@@ -72,6 +76,12 @@ function resumed(state: RolloutState, step: number, { now, actor }: VerbContext)
 
 function requireJudged(verb: Verb, state: RolloutState): void {
   if (!isJudged(state)) throw new WeirError('conflict', `cannot ${verb} a rollout that is ${state.phase}`)
+}
+
+/** Without a winner it is the rollout's own version that is promoted, and that may have been withdrawn. */
+function requireStanding({ experiment }: RolloutState): void {
+  const fall = experiment && fallOf(experiment, promotedVariant(experiment))
+  if (fall) throw new WeirError('conflict', `${fall.variant} was withdrawn (${fall.message})`)
 }
 
 function requirePaused(

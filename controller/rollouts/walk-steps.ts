@@ -1,6 +1,7 @@
 import type { RolloutSpec } from '../../contract/rollout.ts'
 import { MIN_RECORDED_REQUESTS } from '../judge/recorded.ts'
 import { waitingForStep } from './hook-step.ts'
+import { deal, isDealt, recordWinner } from './arms.ts'
 import { announce, close, replace } from './recreate.ts'
 import type { Observation } from './rollout-machine.ts'
 import type { RolloutState } from './rollout-state.ts'
@@ -39,6 +40,10 @@ export function walkSteps(state: RolloutState, seen: Observation, spec: RolloutS
         : announce(state, view.notice)
     case 'close':
       return close(state, seen.now)
+    case 'deal':
+      return isDealt(state, view.weightBp)
+        ? walkSteps(enterStep(state, state.step + 1, seen.now), seen, spec)
+        : deal(state, view.weightBp)
     case 'replace':
       return replace(state, seen)
     case 'record':
@@ -162,7 +167,7 @@ function awaitHook(
 
 function awaitVerdict(state: RolloutState, seen: Observation, spec: RolloutSpec): RolloutState {
   if (seen.decision?.action === 'advance')
-    return walkSteps(enterStep(state, state.step + 1, seen.now), seen, spec)
+    return walkSteps(enterStep(recordWinner(state, seen.decision), state.step + 1, seen.now), seen, spec)
   return { ...state, message: (seen.decision ?? state.lastDecision)?.reason ?? 'no evidence yet' }
 }
 

@@ -1,11 +1,22 @@
+import type { SplitBy } from '../../contract/policy.ts'
+import { canonicalJson } from '../../lib/hash.ts'
+import { withArms } from './arms-policy.ts'
 import { isJudged, type HeaderRoute, type Recreation, type RolloutState } from './rollout-state.ts'
 
-/** The part of a route's policy that a rollout decides, as the gateway's operator API takes it. Weights in percent. */
+/**
+ * The part of a route's policy that a rollout decides, as the gateway's operator API takes it. Weights in percent. Variants beside
+ * stable and candidate belong to the rollout: null takes one away.
+ */
 export interface WantedPolicy {
-  readonly weights: { readonly stable: number; readonly candidate: number }
+  readonly weights: {
+    readonly stable: number
+    readonly candidate: number
+    readonly [variant: string]: number | null
+  }
   readonly variants: {
     readonly stable: { readonly endpoints: readonly string[] }
     readonly candidate: { readonly endpoints: readonly string[] }
+    readonly [variant: string]: { readonly endpoints: readonly string[] } | null
   }
   /** Absent: left as it is. */
   readonly mirror?: { readonly to: 'candidate'; readonly percent: number }
@@ -13,6 +24,8 @@ export interface WantedPolicy {
   readonly notice?: string | null
   /** Absent: left as they are. */
   readonly headerRoutes?: readonly (HeaderRoute & { readonly to: string })[]
+  /** Absent: left as it is. */
+  readonly splitBy?: SplitBy | null
 }
 
 /**
@@ -20,6 +33,10 @@ export interface WantedPolicy {
  * endpoints, at weight 0; a promoted version takes the stable variant, and the version that it replaces stays warm at 0.
  */
 export function wantedPolicy(state: RolloutState): WantedPolicy {
+  return withArms(ofStableAndCandidate(state), state)
+}
+
+function ofStableAndCandidate(state: RolloutState): WantedPolicy {
   const stable = state.stable.endpoints
   const candidate = state.candidate.endpoints
   if (state.recreation !== null) return whileRecreated(state, state.recreation)
@@ -70,14 +87,23 @@ function policy(
 /** Whether a policy as read from the gateway already says what is wanted. */
 export function saysAll(policy: PolicyView, wanted: WantedPolicy): boolean {
   return (
-    policy.weights['stable'] === wanted.weights.stable &&
-    policy.weights['candidate'] === wanted.weights.candidate &&
+    Object.keys(wanted.variants).every(variant => saysOfVariant(policy, wanted, variant)) &&
+    (wanted.splitBy === undefined || sameSplit(policy.splitBy ?? null, wanted.splitBy)) &&
     (wanted.mirror === undefined || (policy.mirror?.percent ?? 0) === wanted.mirror.percent) &&
     (wanted.headerRoutes === undefined || sameRoutes(policy.headerRoutes, wanted.headerRoutes)) &&
-    (wanted.notice === undefined || (policy.notice ?? null) === wanted.notice) &&
-    sameEndpoints(policy.variants['stable']?.endpoints, wanted.variants.stable.endpoints) &&
-    sameEndpoints(policy.variants['candidate']?.endpoints, wanted.variants.candidate.endpoints)
+    (wanted.notice === undefined || (policy.notice ?? null) === wanted.notice)
   )
+}
+
+function saysOfVariant(policy: PolicyView, { weights, variants }: WantedPolicy, variant: string): boolean {
+  const wanted = variants[variant] ?? null
+  const said = policy.variants[variant]
+  if (wanted === null) return said === undefined
+  return policy.weights[variant] === weights[variant] && sameEndpoints(said?.endpoints, wanted.endpoints)
+}
+
+function sameSplit(said: SplitBy | null, wanted: SplitBy | null): boolean {
+  return canonicalJson(said) === canonicalJson(wanted)
 }
 
 export interface PolicyView {
@@ -87,6 +113,7 @@ export interface PolicyView {
   readonly sticky?: unknown
   readonly notice?: string | undefined
   readonly headerRoutes?: WantedPolicy['headerRoutes']
+  readonly splitBy?: SplitBy | undefined
 }
 
 function sameRoutes(

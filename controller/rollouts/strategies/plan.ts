@@ -21,6 +21,8 @@ export type PlanStep =
   | { readonly close: object }
   /** The old version stops, then the new one starts. */
   | { readonly replace: object }
+  /** Users are dealt to the arms; the candidate's weight in hundredths of a percent, 0 where a header decides. */
+  | { readonly deal: { readonly weightBp: number } }
   /** Users decide between the arms. */
   | { readonly experiment: object }
 
