@@ -1,5 +1,5 @@
 import type { ChangeListener } from '../rollouts/hooks.ts'
-import { isOver, type PauseCause, type RolloutState } from '../rollouts/rollout-state.ts'
+import { isAnnounced, isOver, type PauseCause, type RolloutState } from '../rollouts/rollout-state.ts'
 import type { StoredRollout } from '../rollouts/rollout-store.ts'
 import type { Alerts, Finding } from './alerts.ts'
 
@@ -29,6 +29,8 @@ function noticesOf(before: RolloutState | undefined, after: StoredRollout): read
     notices.push({ kind: 'resolve', summary: `the rollout is ${state.phase}: ${state.message}` })
   if (state.phase === 'RollingBack' && before?.phase !== 'RollingBack')
     notices.push({ kind: 'event', finding: finding('WeirRolloutWithdrawn', 'warning', 'withdrawn') })
+  if (isAnnounced(state) && !(before && isAnnounced(before)))
+    notices.push({ kind: 'event', finding: finding('WeirInterruptionAnnounced', 'info', 'announced') })
   if (state.phase === 'Promoted' && before?.phase !== 'Promoted')
     notices.push({ kind: 'event', finding: finding('WeirRolloutPromoted', 'info', 'promoted') })
   return notices

@@ -1,6 +1,6 @@
 import { toRate } from './outlook.ts'
 import { inWords } from './duration.ts'
-import type { Expectation, RolloutState } from './rollout-state.ts'
+import { isAnnounced, type Expectation, type RolloutState } from './rollout-state.ts'
 
 export interface Change {
   readonly action: string
@@ -66,6 +66,7 @@ function actionOf(before: RolloutState, after: RolloutState): string | undefined
   if (before.experiment?.isDealt !== after.experiment?.isDealt) return 'deal'
   if (before.mirrorPercent !== after.mirrorPercent) return 'set-mirror'
   if (before.cause !== after.cause) return 'pause'
+  if (isAnnounced(after) && !isAnnounced(before)) return 'announce'
   return undefined
 }
 

@@ -75,9 +75,18 @@ function events(transition: Transition): readonly HookCall[] {
         timestamp: String(now),
         action: change.action,
         weight: inPercent(after),
+        ...(change.action === 'announce' ? interruptionOf(after) : {}),
       }),
     })),
   )
+}
+
+function interruptionOf({ recreation }: RolloutState): Readonly<Record<string, string>> {
+  const { notice, interruptionAt } = recreation ?? {}
+  return {
+    ...(typeof notice === 'string' && { notice }),
+    ...(interruptionAt !== undefined && { interruptionAt: new Date(interruptionAt).toISOString() }),
+  }
 }
 
 const WARNINGS: ReadonlySet<string> = new Set(['withdraw', 'rolled-back', 'aborted', 'failed', 'warn'])

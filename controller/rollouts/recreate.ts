@@ -1,5 +1,6 @@
 import type { Observation } from './rollout-machine.ts'
 import type { Recreation, RolloutState } from './rollout-state.ts'
+import type { StepView } from './steps.ts'
 import { enterStep, withdraw } from './transitions.ts'
 
 // Where two versions do not fit side by side: the old one stops before the new one starts, and the gap is answered with 503.
@@ -7,8 +8,14 @@ import { enterStep, withdraw } from './transitions.ts'
 /** An old version drains for up to 15 seconds; a new one has two minutes. */
 const GAP_LIMIT_MS = 135_000
 
-export function announce(state: RolloutState, notice: string): RolloutState {
-  return withRecreation({ ...state, message: `announced: ${notice}` }, { notice })
+export function announce(
+  state: RolloutState,
+  { notice, durationMs }: StepView<'announce'>,
+  now: number,
+): RolloutState {
+  const interruptionAt = now + durationMs
+  const message = `interruption not before ${new Date(interruptionAt).toISOString()}: ${notice}`
+  return withRecreation({ ...state, message }, { notice, interruptionAt })
 }
 
 /** Traffic before capacity: the route is closed in every worker before anything stops. */

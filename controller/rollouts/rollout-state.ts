@@ -89,6 +89,8 @@ export interface Recreation {
   readonly stableId: string
   /** What answers are to carry; null: nothing. */
   readonly notice: string | null
+  /** As it was announced: not before this; ms since the epoch. */
+  readonly interruptionAt?: number
   /** Who answers: the old version, nobody, the new one. */
   readonly stage: 'old' | 'closed' | 'new'
   /** The gap, as every gateway worker had it; ms since the epoch. */
@@ -149,6 +151,11 @@ export const LATER_FIELDS = {
 
 export function isStableOut({ warnings }: RolloutState): boolean {
   return warnings.some(({ name }) => name === 'stable-is-out')
+}
+
+/** Users are told of an interruption to come. */
+export function isAnnounced({ recreation }: RolloutState): boolean {
+  return recreation !== null && recreation.notice !== null
 }
 
 /** The first version of a route has nothing to be compared with, and nothing to go back to. */

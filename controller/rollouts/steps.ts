@@ -12,7 +12,7 @@ type AnyStepView =
   | { readonly kind: 'hook'; readonly hook: StepHook }
   | { readonly kind: 'header-route'; readonly route: HeaderRoute }
   | { readonly kind: 'analysis'; readonly excess: number; readonly minRequests: number }
-  | { readonly kind: 'announce'; readonly notice: string }
+  | { readonly kind: 'announce'; readonly notice: string; readonly durationMs: number }
   | { readonly kind: 'close' }
   | { readonly kind: 'deal'; readonly weightBp: number }
   | { readonly kind: 'replace' }
@@ -52,7 +52,7 @@ export function currentStep(state: Place, spec: RolloutSpec): AnyStepView {
     const { excess = spec.analysis.riskBudget, minRequests } = step.analysis
     return { kind: 'analysis', excess, minRequests }
   }
-  if ('announce' in step) return { kind: 'announce', notice: step.announce.notice }
+  if ('announce' in step) return { kind: 'announce', ...step.announce }
   if ('deal' in step) return { kind: 'deal', weightBp: step.deal.weightBp }
   if ('close' in step) return { kind: 'close' }
   if ('replace' in step) return { kind: 'replace' }

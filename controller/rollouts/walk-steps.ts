@@ -37,7 +37,7 @@ export function walkSteps(state: RolloutState, seen: Observation, spec: RolloutS
     case 'announce':
       return state.recreation?.notice === view.notice
         ? walkSteps(enterStep(state, state.step + 1, seen.now), seen, spec)
-        : announce(state, view.notice)
+        : announce(state, view, seen.now)
     case 'close':
       return close(state, seen.now)
     case 'deal':

@@ -1,6 +1,9 @@
 import t, { type Test } from 'tap'
 import type { Runtime } from '../../controller/runtime/runtime.ts'
+import { deliverAll } from './alerting.ts'
 import { pass, rolloutOf, startControl, startWorld } from './control.ts'
+import { payloadOf } from './hooked.ts'
+import { startReceiver } from './receiver.ts'
 
 const analysis = { interval: '1s', settle: '2s', watch: '20s', successRate: { atLeast: 0.95 } }
 
@@ -45,7 +48,11 @@ function tightRuntime(
   return { runtime, seen, answerWith: (digest: string) => void (drilled = digest) }
 }
 
-async function started(t: Test, recreate: object = {}) {
+async function started(
+  t: Test,
+  recreate: object = {},
+  { webhooks = [], alerts = '' }: { webhooks?: readonly object[]; alerts?: string } = {},
+) {
   const plain = await startWorld(t)
   const [stable = ''] = plain.gateway.policy().variants['stable']?.endpoints ?? []
   const tight = tightRuntime(
@@ -53,8 +60,10 @@ async function started(t: Test, recreate: object = {}) {
     { endpoint: 'http://127.0.0.1:1', digest: 'sha256:two' },
   )
   const world = { ...plain, runtime: tight.runtime }
-  const control = await startControl(t, world)
-  const { name } = await control.client.startRollout(rolloutOf({ strategy: { recreate }, analysis }))
+  const control = await startControl(t, world, undefined, alerts)
+  const { name } = await control.client.startRollout(
+    rolloutOf({ strategy: { recreate }, analysis: { ...analysis, webhooks } }),
+  )
   const seconds = (seconds: number, failing: Record<string, number> = {}) =>
     pass(world, control, { name, seconds, requestsPerSecond: 50, failing })
   return { world, control, name, seconds, stable, ...tight, status: () => control.client.rollout(name) }
@@ -92,6 +101,40 @@ t.test('users are told, the route is closed, the old version stops before the ne
   t.same(world.gateway.policy().variants['candidate']?.endpoints, [])
   t.not(stable, 'http://127.0.0.1:1')
 })
+
+t.test(
+  'webhooks and receivers of alerts are told once what will be interrupted, and from when on',
+  async t => {
+    const [hook, team] = [await startReceiver(t), await startReceiver(t)]
+    const { world, control, seconds } = await started(
+      t,
+      { announce: '10m', notice: 'soon closed' },
+      {
+        webhooks: [{ name: 'chat', type: 'event', url: hook.url }],
+        alerts: `receivers: [{ name: team, webhook: { url: "${team.url}" } }]`,
+      },
+    )
+    const began = world.clock.now()
+    await seconds(5)
+    await deliverAll(control)
+    const told = hook.got.map(payloadOf).filter(({ metadata }) => metadata['action'] === 'announce')
+    t.match(told, [{ metadata: { eventType: 'Normal', notice: 'soon closed', interruptionAt: String } }])
+    const interruptionAt = told[0]?.metadata['interruptionAt'] ?? ''
+    const inMs = Date.parse(interruptionAt) - began
+    t.ok(inMs >= 600_000 && inMs <= 605_000, interruptionAt)
+    t.equal(
+      told[0]?.metadata['eventMessage'],
+      `announce: interruption not before ${interruptionAt}: soon closed`,
+    )
+    const events = team.got.map(({ body }) => body as { alert: string; summary: string })
+    t.match(events, [{ alert: 'WeirInterruptionAnnounced', status: 'event', severity: 'info' }])
+    t.ok(events[0]?.summary.includes(interruptionAt))
+    await seconds(590)
+    t.match(world.gateway.policy(), { weights: { stable: 100 }, notice: 'soon closed' }, 'and not before')
+    await seconds(20)
+    t.equal(world.gateway.policy().weights['stable'], 0, 'afterwards it is')
+  },
+)
 
 t.test('a version that fails after the gap is replaced by the old one, started again', async t => {
   const { world, seconds, seen, stable, status } = await started(t)

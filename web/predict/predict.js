@@ -97,7 +97,7 @@ function openCorrection(open) {
 async function report(label) {
   const about = shown
   question.disabled = true
-  correction.hidden = true
+  openCorrection(false)
   const answer = await reportLabel(about.prediction_id, label)
   showNotice(answer)
   if (about !== shown) return

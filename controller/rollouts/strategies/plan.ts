@@ -16,7 +16,7 @@ export type PlanStep =
   /** Copies are compared with live answers until they are proven alike, or not. */
   | { readonly compare: object }
   /** Users are told that the route will be closed for a while. */
-  | { readonly announce: { readonly notice: string } }
+  | { readonly announce: { readonly notice: string; readonly durationMs: number } }
   /** No variant takes requests. */
   | { readonly close: object }
   /** The old version stops, then the new one starts. */
