@@ -15,7 +15,9 @@ const VERBS: Readonly<Record<string, () => Promise<(program: Command) => void>>>
   status: async () => (await import('./verbs/status.ts')).addStatus,
   traffic: async () => (await import('./verbs/traffic.ts')).addTraffic,
   mirror: async () => (await import('./verbs/mirror.ts')).addMirror,
+  model: async () => (await import('./verbs/model.ts')).addModel,
   rollout: async () => (await import('./verbs/rollout.ts')).addRollout,
+  env: async () => (await import('./verbs/env.ts')).addEnv,
   predict: async () => (await import('./verbs/predict.ts')).addPredict,
   load: async () => (await import('./verbs/load.ts')).addLoad,
   audit: async () => (await import('./verbs/audit.ts')).addAudit,
@@ -27,6 +29,7 @@ const VERBS: Readonly<Record<string, () => Promise<(program: Command) => void>>>
 const program = new Command('weir')
   .description('puts a new version of a model in front of real users safely')
   .version(`weir ${version} on Node ${process.versions.node}`)
+  .enablePositionalOptions() // --version after a verb is the verb's
   .showHelpAfterError('(weir --help lists the verbs, weir VERB --help their options)')
 
 async function run(): Promise<void> {

@@ -1,5 +1,7 @@
 import { z } from 'zod'
+import { environmentView, type EnvironmentName, type PromoteBody } from '../contract/environment.ts'
 import { PHASES } from '../contract/rollout.ts'
+import { modelCalls } from './models.ts'
 import { jsonRequest, type ClientOptions } from './request.ts'
 
 const decision = z.object({
@@ -14,6 +16,27 @@ const decision = z.object({
 })
 
 const versionRef = z.object({ version: z.string(), digest: z.string() })
+
+/** One version of an experiment; stable, the control, is the first. */
+const arm = z.object({
+  variant: z.string(),
+  version: z.string(),
+  digest: z.string(),
+  standing: z.string(),
+  weight: z.number().nullable(),
+  values: z.array(z.string()).nullable(),
+  trials: z.number(),
+  successes: z.number(),
+  better: z.number().nullable(),
+  worse: z.number().nullable(),
+  threshold: z.number().nullable(),
+  harm: z.number().nullable(),
+  harmThreshold: z.number().nullable(),
+  requests: z.number(),
+  cause: z.string().nullable(),
+  message: z.string().nullable(),
+})
+export type Arm = z.infer<typeof arm>
 
 const outlook = z.object({
   requestsPerSecond: z.number(),
@@ -40,6 +63,7 @@ const rollout = z.object({
   /** The candidate's weight, percent. */
   weight: z.number(),
   versions: z.object({ model: z.string(), stable: versionRef, candidate: versionRef }),
+  arms: z.array(arm),
   drill: z.unknown(),
   decision: decision.nullable(),
   outlook: outlook.nullable(),
@@ -77,8 +101,6 @@ const verification = z.object({
   firstBad: z.object({ seq: z.number(), problem: z.string(), message: z.string() }).nullable(),
 })
 
-const modelVersion = z.object({ model: z.string(), version: z.string(), digest: z.string() })
-
 const list = <Item extends z.ZodType>(item: Item) => z.object({ items: z.array(item) })
 
 export interface VerbOptions {
@@ -86,12 +108,20 @@ export interface VerbOptions {
   readonly ifMatch?: number | undefined
 }
 
+export type PromoteOptions = Pick<PromoteBody, 'from' | 'version'> &
+  Partial<PromoteBody> &
+  Pick<VerbOptions, 'ifMatch'>
+
 export type ControllerClient = ReturnType<typeof createControllerClient>
 
 /** The controller's API. Every call throws a WeirError with the answer's own code when it is refused. */
 export function createControllerClient(options: ClientOptions & { readonly actor?: string }) {
   const { actor } = options
   const actorHeader: Record<string, string> = actor === undefined ? {} : { 'x-weir-actor': actor }
+  const headersOf = (ifMatch: number | undefined) => ({
+    ...actorHeader,
+    ...(ifMatch !== undefined && { 'if-match': `"${ifMatch}"` }),
+  })
   const request = jsonRequest(options)
   const path = (name: string) => `/v1/rollouts/${encodeURIComponent(name)}`
   return {
@@ -101,8 +131,10 @@ export function createControllerClient(options: ClientOptions & { readonly actor
     startRollout: async (file: unknown) =>
       rollout.parse((await request('POST', '/v1/rollouts', { body: file, headers: actorHeader })).body),
     async act(name: string, verb: string, { reason, ifMatch }: VerbOptions = {}) {
-      const headers = { ...actorHeader, ...(ifMatch === undefined ? {} : { 'if-match': `"${ifMatch}"` }) }
-      const answer = await request('POST', `${path(name)}/${verb}`, { body: { reason }, headers })
+      const answer = await request('POST', `${path(name)}/${verb}`, {
+        body: { reason },
+        headers: headersOf(ifMatch),
+      })
       return rollout.parse(answer.body)
     },
     /** What it waits for, in sentences. */
@@ -115,10 +147,22 @@ export function createControllerClient(options: ClientOptions & { readonly actor
       z
         .object({ rollout: z.unknown(), history: z.unknown() })
         .parse((await request('GET', `${path(name)}/evidence`)).body),
-    versions: async (model: string) =>
-      list(modelVersion).parse(
-        (await request('GET', `/v1/models/${encodeURIComponent(model)}/versions`)).body,
-      ).items,
+    ...modelCalls(request, actorHeader),
+    environments: async () =>
+      list(environmentView).parse((await request('GET', '/v1/environments')).body).items,
+    environment: async (name: EnvironmentName) =>
+      environmentView.parse((await request('GET', `/v1/environments/${name}`)).body),
+    /** Answers as soon as the deployment has begun. */
+    async promoteVersion(to: EnvironmentName, { ifMatch, ...body }: PromoteOptions) {
+      const headers = headersOf(ifMatch)
+      const answer = await request('POST', `/v1/environments/${to}/promote`, { body, headers })
+      return environmentView.parse(answer.body)
+    },
+    async rollbackEnvironment(name: EnvironmentName, { reason, ifMatch }: VerbOptions = {}) {
+      const headers = headersOf(ifMatch)
+      const answer = await request('POST', `/v1/environments/${name}/rollback`, { body: { reason }, headers })
+      return environmentView.parse(answer.body)
+    },
     async audit({ subject, limit }: { subject?: string | undefined; limit?: number | undefined } = {}) {
       const query = new URLSearchParams()
       if (subject !== undefined) query.set('subject', subject)

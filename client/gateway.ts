@@ -51,6 +51,12 @@ export function createGatewayClient(options: ClientOptions) {
       const answer = await request('GET', path(route))
       return { policy: routePolicy.parse(answer.body), version: versionOf(answer) }
     },
+    /** Creates a route, or replaces its policy. */
+    async putRoute(route: string, policy: unknown): Promise<PatchedPolicy> {
+      const answer = await request('PUT', path(route), { body: policy })
+      const put = versioned.parse(answer.body)
+      return { ...put, applied: answer.status !== 202 }
+    },
     /** A JSON merge patch. With `ifMatch` only on that version: otherwise `precondition_failed`. */
     async patchRoute(
       route: string,

@@ -21,6 +21,8 @@ export interface ServingClient {
   version(): Promise<ServingVersion>
   /** Never throws: that nothing answers is a state like the others. */
   ready(): Promise<ServingReadiness>
+  /** What its model, or its command, has resident as it says itself; null when it does not say. Never throws. */
+  residentBytes(): Promise<number | null>
   /** The answer to one photo as it came, whatever its status. */
   predict(
     photo: Uint8Array,
@@ -32,15 +34,25 @@ export interface ServingClientOptions {
   readonly baseUrl: string
   readonly timeoutMs?: number
   readonly predictTimeoutMs?: number
+  /** Sent with every request, such as which variant is meant where a gateway is asked. */
+  readonly headers?: Readonly<Record<string, string>>
 }
 
 class ServingClientError extends Error {}
 
 export function createServingClient(options: ServingClientOptions): ServingClient {
-  const { baseUrl, timeoutMs = 2000, predictTimeoutMs = 30_000 } = options
+  const { baseUrl, timeoutMs = 2000, predictTimeoutMs = 30_000, headers = {} } = options
 
-  async function request(path: string, limitMs: number, init: RequestInit = {}) {
-    const response = await fetch(new URL(path, baseUrl), { ...init, signal: AbortSignal.timeout(limitMs) })
+  async function request(
+    path: string,
+    limitMs: number,
+    init: Omit<RequestInit, 'headers'> & { readonly headers?: Readonly<Record<string, string>> } = {},
+  ) {
+    const response = await fetch(new URL(path, baseUrl), {
+      ...init,
+      headers: { ...headers, ...init.headers },
+      signal: AbortSignal.timeout(limitMs),
+    })
     return { status: response.status, body: parseJson(await response.text()) }
   }
 
@@ -61,6 +73,14 @@ export function createServingClient(options: ServingClientOptions): ServingClien
         return { state: 'unreachable', reason: reasonOf(error) }
       }
     },
+    async residentBytes() {
+      try {
+        const { status, body } = await request('/metrics', timeoutMs)
+        return status === 200 ? residentBytesIn(String(body)) : null
+      } catch {
+        return null // nobody answers, so nobody says
+      }
+    },
     predict: (photo, contentType) =>
       request('/predict', predictTimeoutMs, {
         method: 'POST',
@@ -68,6 +88,15 @@ export function createServingClient(options: ServingClientOptions): ServingClien
         body: new Blob([new Uint8Array(photo)]),
       }),
   }
+}
+
+/** A command's own memory where there is one: what stands in front of it has its own, which nobody limits. */
+function residentBytesIn(metrics: string): number | null {
+  const [, bytes] =
+    /^weir_serving_command_bytes ([1-9]\S*)$/m.exec(metrics) ??
+    /^process_resident_memory_bytes (\S+)$/m.exec(metrics) ??
+    []
+  return bytes === undefined || Number(bytes) === 0 ? null : Number(bytes)
 }
 
 function parseJson(text: string): unknown {

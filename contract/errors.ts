@@ -29,6 +29,7 @@ const STATUS = {
   model_not_found: 404,
   version_not_found: 404,
   rollout_not_found: 404,
+  environment_not_found: 404,
   alias_not_found: 404,
   // what it asks for
   invalid_setting: 422,
@@ -36,6 +37,8 @@ const STATUS = {
   invalid_manifest: 422,
   digest_mismatch: 422,
   conflict: 409,
+  not_verified: 409,
+  gates_not_passed: 409,
   version_exists: 409,
   version_failed: 409,
   version_not_serving: 409,

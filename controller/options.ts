@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util'
 import { z } from 'zod'
+import { environmentPlaces } from '../contract/environment.ts'
 
 const NO_PORT = 'must be a port, 0 to 65535'
 const port = z.coerce.number(NO_PORT).int(NO_PORT).min(0, NO_PORT).max(65_535, NO_PORT)
@@ -16,6 +17,10 @@ const settings = z.object({
   'first-serving-port': port.min(1, NO_PORT).default(9101),
   /** ROUTE=MODEL:STABLE,CANDIDATE: the versions to run behind a route's endpoints when nothing runs yet. */
   seed: z.string().optional(),
+  /** ROUTE=MODEL:PRODUCTION,STAGING,CANARY: the ports of the environments of a route; without it there are none. */
+  environments: environmentPlaces.optional(),
+  /** Where this controller reaches the gateway's listeners. */
+  'gateway-host': z.string().default('127.0.0.1'),
   'owner-pid': z.coerce.number('must be a process id').int().positive().optional(),
   /** In place of WEIR_ALERTS. */
   alerts: z.string().optional(),

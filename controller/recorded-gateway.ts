@@ -146,7 +146,7 @@ interface RecordOptions {
 }
 
 /** Whether a patch would change nothing. */
-function saysAll(policy: PolicyView['policy'], patch: unknown): boolean {
+export function saysAll(policy: PolicyView['policy'], patch: unknown): boolean {
   const patched = routePolicy.safeParse(mergePatch(policy, patch))
   return patched.success && canonicalJson(patched.data) === canonicalJson(policy)
 }

@@ -1,12 +1,18 @@
 import { stringify } from 'yaml'
+import type { UpPorts } from './ports.ts'
 
 interface SeedConfig {
   readonly route: string
   readonly servingPorts: readonly [stable: number, candidate: number]
+  readonly ports: Pick<UpPorts, 'staging' | 'canary'>
 }
 
-/** What a gateway begins with under `weir up`: all traffic on stable, a candidate beside it, nobody sees a failure. */
-export function seedConfig({ route, servingPorts: [stable, candidate] }: SeedConfig): string {
+/**
+ * What a gateway begins with under `weir up`: all traffic on stable, a candidate beside it, nobody sees a failure. Canary, which
+ * is the candidate, and staging, where nothing runs yet, can be reached by themselves.
+ */
+export function seedConfig({ route, servingPorts: [stable, candidate], ports }: SeedConfig): string {
+  const shared = { contract: 'prediction', idempotent: true }
   return stringify({
     routes: [
       {
@@ -18,10 +24,23 @@ export function seedConfig({ route, servingPorts: [stable, candidate] }: SeedCon
         },
         weights: { stable: 100, candidate: 0 },
         sticky: { header: 'x-user-id' },
-        contract: 'prediction',
         mirror: { to: 'candidate', percent: 0 },
         fallback: { to: 'stable' },
-        idempotent: true,
+        ...shared,
+      },
+      {
+        name: `${route}-staging`,
+        match: { port: ports.staging },
+        variants: { staging: { endpoints: [] } },
+        weights: { staging: 0 },
+        ...shared,
+      },
+      {
+        name: `${route}-canary`,
+        match: { port: ports.canary },
+        variants: { canary: { endpoints: [`http://127.0.0.1:${candidate}`] } },
+        weights: { canary: 100 },
+        ...shared,
       },
     ],
   })

@@ -8,17 +8,13 @@ import { writeFileAtomic } from '../../lib/atomic-file.ts'
 import { readEnv } from '../../lib/env.ts'
 import { freePort } from '../../lib/ports.ts'
 import { superviseChild, type SupervisedChild } from './children.ts'
-import { requireFreePorts } from './ports.ts'
+import { choosePorts, portNumber, type PortOptions, type UpPorts } from './ports.ts'
 import { seedConfig } from './seed-config.ts'
 import { claimStateFolder } from './state-folder.ts'
 import { showProgress } from './progress.ts'
 import { welcome } from './welcome.ts'
 
-export interface UpOptions {
-  readonly host: string
-  readonly port: string
-  readonly operatorPort: string
-  readonly controllerPort: string
+export interface UpOptions extends PortOptions {
   readonly firstServingPort: string
   readonly workers?: string
   readonly models: string
@@ -34,19 +30,17 @@ const say = (line: string) => void process.stdout.write(`${line}\n`)
 /** Starts everything, shows how it comes up, and stays until Ctrl-C. Ports are tried before anything is touched. */
 export async function startUp(options: UpOptions): Promise<void> {
   readEnv({ PROMETHEUS_URL: z.url({ protocol: /^https?$/ }).optional() }, process.env) // misspelt ones are refused here
-  const ports = [options.port, options.operatorPort, options.controllerPort].map(portNumber)
-  if (new Set(ports).size < ports.length)
-    throw new WeirError('invalid_setting', 'the three ports must differ')
-  await requireFreePorts(options.host, ports)
-  const forModels = await servingPorts(options)
+  const ports = await choosePorts(options)
+  const forModels = await servingPorts(options, ports)
   const stateDir = resolve(options.state ?? process.env['WEIR_STATE'] ?? '.weir')
   await requireModel(options)
   await claimStateFolder(stateDir, { fresh: options.fresh })
   const configFile = join(stateDir, 'gateway.yaml')
   const isNew = !existsSync(configFile) // written last: a start that was killed before begins anew
-  if (isNew) await writeFileAtomic(configFile, seedConfig({ route: options.model, servingPorts: forModels }))
+  const seed = seedConfig({ route: options.model, servingPorts: forModels, ports })
+  if (isNew) await writeFileAtomic(configFile, seed)
   say(`weir: ${isNew ? 'beginning anew' : 'continuing'} in ${stateDir}`)
-  const children = startChildren(options, stateDir, configFile)
+  const children = startChildren({ options, ports, stateDir, configFile })
   stopInOrder(children)
   const gateway = createGatewayClient({ baseUrl: operatorUrl(options) })
   const versions = await showProgress({ gateway, route: options.model, logDir: join(stateDir, 'logs'), say })
@@ -54,16 +48,14 @@ export async function startUp(options: UpOptions): Promise<void> {
   say(await welcome({ options, versions, weights: policy.weights }))
 }
 
-/** Where this machine reaches the operator API: an address for all interfaces is none to call. */
-function operatorUrl({ host, operatorPort }: UpOptions): string {
-  if (host === '0.0.0.0' || host === '::') return `http://127.0.0.1:${operatorPort}`
-  return `http://${host.includes(':') ? `[${host}]` : host}:${operatorPort}`
+/** Where this machine reaches what listens on `host`: an address for all interfaces is none to call. */
+function reachable(host: string): string {
+  return host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host
 }
 
-function portNumber(text: string): number {
-  const port = Number(text)
-  if (Number.isInteger(port) && port > 0 && port < 65_536) return port
-  throw new WeirError('invalid_setting', `"${text}" is no port`)
+function operatorUrl({ host, operatorPort }: UpOptions): string {
+  const name = reachable(host)
+  return `http://${name.includes(':') ? `[${name}]` : name}:${operatorPort}`
 }
 
 async function requireModel({ models, model, stable, candidate }: UpOptions): Promise<void> {
@@ -79,13 +71,21 @@ async function requireModel({ models, model, stable, candidate }: UpOptions): Pr
   }
 }
 
-async function servingPorts({ firstServingPort }: UpOptions): Promise<[number, number]> {
+async function servingPorts({ firstServingPort }: UpOptions, ports: UpPorts): Promise<[number, number]> {
   const first = portNumber(firstServingPort)
-  const stable = await freePort('127.0.0.1', first)
-  return [stable, await freePort('127.0.0.1', stable + 1)]
+  const taken = new Set(Object.values(ports))
+  const stable = await freePort('127.0.0.1', first, taken)
+  return [stable, await freePort('127.0.0.1', stable + 1, taken)]
 }
 
-function startChildren(options: UpOptions, stateDir: string, configFile: string): SupervisedChild[] {
+interface ChildrenOptions {
+  readonly options: UpOptions
+  readonly ports: UpPorts
+  readonly stateDir: string
+  readonly configFile: string
+}
+
+function startChildren({ options, ports, stateDir, configFile }: ChildrenOptions): SupervisedChild[] {
   const { host, port, operatorPort, controllerPort, model, stable, candidate } = options
   const common = { onRestart: say, onGiveUp: giveUp }
   const owner = ['--state', stateDir, '--owner-pid', String(process.pid)]
@@ -114,7 +114,9 @@ function startChildren(options: UpOptions, stateDir: string, configFile: string)
     `http://127.0.0.1:${operatorPort}`,
   ]
   controllerArgs.push('--models', resolve(options.models), '--first-serving-port', options.firstServingPort)
-  controllerArgs.push('--seed', `${model}=${model}:${stable},${candidate}`)
+  controllerArgs.push('--seed', `${model}=${model}:${stable},${candidate}`, '--gateway-host', reachable(host))
+  const where = [ports.public, ports.staging, ports.canary].join(',')
+  controllerArgs.push('--environments', `${model}=${model}:${where}`)
   return [
     superviseChild({
       name: 'gateway',

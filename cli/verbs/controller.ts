@@ -13,6 +13,11 @@ export function addController(program: Command): void {
     .option('--state <dir>', 'state folder (default: WEIR_STATE, else .weir)')
     .option('--first-serving-port <n>', 'model servers take free ports from here on', '9101')
     .option(
+      '--environments <route=model:ports>',
+      'keep staging, canary and production of a route: food11=food11:8080,8082,8083 (production, staging, canary)',
+    )
+    .option('--gateway-host <address>', 'where the listeners of the gateway are reached', '127.0.0.1')
+    .option(
       '--alerts <file>',
       'who hears of alerts (default: WEIR_ALERTS, else alerts.yaml in the state folder)',
     )

@@ -13,6 +13,8 @@ export function addUp(program: Command): void {
     .option('--port <n>', 'public port', '8080')
     .option('--operator-port <n>', "port of the gateway's operator API", '8081')
     .option('--controller-port <n>', "port of the controller's API", '8090')
+    .option('--staging-port <n>', 'port of staging (default: the public port + 2, or the next free one)')
+    .option('--canary-port <n>', 'port of canary (default: the public port + 3, or the next free one)')
     .option('--first-serving-port <n>', 'model servers take free ports from here on', '9101')
     .option('--workers <n>', 'gateway worker processes (default: cores - 1, at least 1)')
     .option('--models <dir>', 'where versions of models are kept', 'models')

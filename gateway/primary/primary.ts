@@ -9,7 +9,7 @@ import type { ReadConfig } from '../config.ts'
 import type { Readiness, ToPrimary } from '../messages.ts'
 import type { TraceSettings } from '../trace-settings.ts'
 import { createComparisons } from './comparisons.ts'
-import { createEndpoints } from './endpoints.ts'
+import { createEndpoints, type EndpointView } from './endpoints.ts'
 import { createFeedbackLedger } from './feedback.ts'
 import { createFlushes } from './flushes.ts'
 import { createTotals } from './metrics.ts'
@@ -122,11 +122,18 @@ export async function startPrimary(options: PrimaryOptions): Promise<Primary> {
     }
   }
 
+  /** What a route with a listener of its own leads to, such as a version under test, takes nobody else's traffic away. */
+  function publicEndpoints(): EndpointView[] {
+    const all = endpoints.list()
+    const shared = all.filter(({ route }) => store.get(route)?.policy.match.port === undefined)
+    return shared.length > 0 ? shared : all
+  }
+
   function updateReadiness(): void {
     healthChanged = false
     const workersReady = pool.list().filter(({ ready }) => ready).length
     const before = readiness
-    readiness = decideReadiness({ draining, workersReady, endpoints: endpoints.list(), onceReady })
+    readiness = decideReadiness({ draining, workersReady, endpoints: publicEndpoints(), onceReady })
     onceReady ||= readiness.ready
     if (JSON.stringify(before) === JSON.stringify(readiness)) return
     log.info(readiness, 'readiness')

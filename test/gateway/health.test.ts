@@ -1,4 +1,5 @@
 import { test, type Test } from 'tap'
+import { freePort } from '../../lib/ports.ts'
 import { startGateway } from './gateway-process.ts'
 import { eventually, namedUpstream, send, twoVariants, upstream } from './harness.ts'
 
@@ -90,4 +91,27 @@ test('readiness is false while a route has no healthy endpoint, at both ports, a
   t.match(await send(gateway.port, { path: '/livez' }), { status: 200 }, 'it lives all the same')
   healthy = true
   t.ok(await eventually(async () => (await readyz()).status === 200))
+})
+
+test('a version under test on a port of its own takes nobody else’s traffic away when it fails', async t => {
+  let healthy = true
+  const broken = await upstream(t, (_, response) => void response.writeHead(healthy ? 200 : 500).end('ok'))
+  const good = await namedUpstream(t, 'stable')
+  const probe = { intervalMs: 50, timeoutMs: 10_000, unhealthyAfter: 2 }
+  const staging = {
+    name: 'food11-staging',
+    match: { port: await freePort('127.0.0.1', 24_300) },
+    variants: { staging: { endpoints: [broken.url] } },
+    weights: { staging: 100 },
+    probe,
+  }
+  const gateway = await startGateway(t, [twoVariants(good, good), staging])
+  healthy = false
+  t.ok(
+    await eventually(async () => {
+      const { endpoints } = await gateway.client.status('food11-staging')
+      return endpoints[0]?.state === 'out'
+    }),
+  )
+  t.match(await send(gateway.port, { path: '/readyz' }), { status: 200 })
 })

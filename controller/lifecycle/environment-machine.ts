@@ -1,0 +1,280 @@
+import type { How } from '../../contract/environment.ts'
+import type { DeploymentStatus } from '../runtime/runtime.ts'
+import type {
+  Closing,
+  Deploying,
+  EnvironmentState,
+  HistoryEntry,
+  Placement,
+  Warm,
+} from './environment-state.ts'
+
+/** What was seen of an environment at one look; everything that its next state depends on. */
+export interface EnvironmentSeen {
+  /** Milliseconds since the epoch. */
+  readonly now: number
+  /** Every worker of the gateway applies exactly the routes that this state asks for. */
+  readonly asWanted: boolean
+  /** The deployment that is to take over. */
+  readonly target: DeploymentStatus
+  /** What answers at the environment's own route; null: nothing does. */
+  readonly answer: { readonly version: string; readonly digest: string } | null
+  /** Where the environment's alias points (null: nowhere); undefined: the registry could not be asked. */
+  readonly alias: string | null | undefined
+  /** What the public candidate leads to. */
+  readonly candidateEndpoints: readonly string[]
+  /** What the public route leads to by somebody else's doing. */
+  readonly found: Found | null
+}
+
+export interface Found {
+  readonly placement: Placement
+  readonly reason: string
+  /** Why it counts as seen good; null: nobody has shown that. */
+  readonly good: string | null
+}
+
+export interface EnvironmentLimits {
+  readonly readyWithinMs: number
+  readonly keepWarmMs: number
+}
+
+/** What became of a deployment, for the history. */
+export type Outcome =
+  | { readonly kind: 'begun'; readonly entry: HistoryEntry }
+  | {
+      readonly kind: 'verified'
+      readonly revision: number
+      readonly at: number
+      /** Why it counts as seen good; null: its gates have yet to say. */
+      readonly good: string | null
+      readonly placement: Placement
+    }
+  /** `tell`: the registry as well, so that nobody takes the version again unknowingly. */
+  | {
+      readonly kind: 'failed'
+      readonly revision: number
+      readonly failure: string
+      readonly tell: boolean
+    }
+  | { readonly kind: 'closed' }
+
+export interface Decided {
+  readonly state: EnvironmentState
+  readonly outcome: Outcome | null
+}
+
+/** How long a version that is ready may take to answer at the environment's own route. */
+const VERIFY_LIMIT_MS = 30_000
+
+/** The next state of an environment. Pure: the same state and observation always give the same answer. */
+export function nextEnvironment(
+  before: EnvironmentState,
+  seen: EnvironmentSeen,
+  limits: EnvironmentLimits,
+): Decided {
+  const state = letCool(before, seen.now)
+  if (state.work === null) return seen.found === null ? unchanged(state) : follow(state, seen.found, seen.now)
+  if (state.work.kind === 'close') return close(state, state.work, seen, limits)
+  const { work } = state
+  switch (work.stage) {
+    case 'starting':
+      return awaitReady(state, work, seen, limits)
+    case 'switching':
+      return verify(state, work, seen)
+    case 'aliasing':
+      return awaitAlias(state, work, seen, limits)
+    case 'returning':
+      return giveUp(state, work, seen)
+  }
+}
+
+export interface Order {
+  readonly how: How
+  readonly actor: string
+  readonly reason: string
+  /** Without a deployment it gets one of its own. */
+  readonly target: Placement
+  readonly good: string | null
+  readonly now: number
+}
+
+/** Begins a deployment; whoever calls has seen that none is under way. */
+export function begin(state: EnvironmentState, order: Order): Decided {
+  const revision = state.revision + 1
+  const { how, actor, reason, good, now } = order
+  const own = how === 'follow' ? null : `${state.model}-${state.name}-r${revision}`
+  const target = { ...order.target, deployment: order.target.deployment ?? own }
+  const work: Deploying = {
+    kind: 'deploy',
+    revision,
+    how,
+    actor,
+    reason,
+    stage: 'starting',
+    since: now,
+    target,
+    good,
+    candidateBefore: null,
+    failure: null,
+  }
+  const noted = { ...target, revision, how, actor, reason, at: now, verifiedAt: null }
+  const entry: HistoryEntry = { ...noted, goodAt: null, goodBy: null, failure: null, telling: 'no' }
+  return {
+    state: { ...state, revision, work, message: `starting version ${target.version}` },
+    outcome: { kind: 'begun', entry },
+  }
+}
+
+/** Gives a deployment under way up: the routes lead back to what was there before. */
+export function withdraw(
+  state: EnvironmentState,
+  work: Deploying,
+  failure: string,
+  now: number,
+): EnvironmentState {
+  const given = { ...work, stage: 'returning' as const, since: now, failure }
+  const back = state.current === null ? 'no version' : `version ${state.current.version}`
+  return { ...state, work: given, message: `${failure}; returning to ${back}` }
+}
+
+/** Somebody else led the public route elsewhere: it is verified like any other, but nothing has to be started or switched. */
+function follow(state: EnvironmentState, { placement, reason, good }: Found, now: number): Decided {
+  const { current } = state
+  if (current !== null && isSame(current, placement))
+    return unchanged({ ...state, current: { ...current, endpoints: placement.endpoints } })
+  const begun = begin(state, { how: 'follow', actor: 'controller', reason, target: placement, good, now })
+  const work: Deploying | null =
+    begun.state.work?.kind === 'deploy' ? { ...begun.state.work, stage: 'switching' } : null
+  return { ...begun, state: { ...begun.state, work, message: reason } }
+}
+
+function awaitReady(
+  state: EnvironmentState,
+  work: Deploying,
+  seen: EnvironmentSeen,
+  { readyWithinMs }: EnvironmentLimits,
+): Decided {
+  const { target, now } = seen
+  const { version, digest } = work.target
+  const fail = (why: string) => unchanged(withdraw(state, work, why, now))
+  if (target.kind === 'ready' && target.digest !== digest)
+    return fail(`version ${version} answers with ${target.digest}, not ${digest}`)
+  if (target.kind === 'ready') {
+    const placed = { ...work.target, endpoints: target.endpoints }
+    const { candidateEndpoints: candidateBefore } = seen
+    const switching = {
+      ...work,
+      stage: 'switching' as const,
+      since: now,
+      target: placed,
+      candidateBefore,
+    }
+    return unchanged({ ...state, work: switching, message: `version ${version} is ready, switching to it` })
+  }
+  if (target.kind === 'refused') return fail(`version ${version} is refused: ${target.reason}`)
+  const reason = target.kind === 'starting' ? target.reason : 'not deployed yet'
+  if (now - work.since > readyWithinMs)
+    return fail(`version ${version} was not ready within ${readyWithinMs / 1000} s: ${reason}`)
+  return unchanged({ ...state, message: `waiting for version ${version}: ${reason}` })
+}
+
+/** The same processes, of which there are more or fewer now. */
+function isSame(a: Placement, b: Placement): boolean {
+  return a.digest === b.digest && a.deployment !== null && a.deployment === b.deployment
+}
+
+function verify(state: EnvironmentState, work: Deploying, seen: EnvironmentSeen): Decided {
+  const { version, digest } = work.target
+  if (work.how === 'follow' && seen.found !== null) {
+    const failure = 'the public route leads elsewhere by now'
+    return {
+      state: { ...state, work: null, message: failure },
+      outcome: { kind: 'failed', revision: work.revision, failure, tell: false },
+    }
+  }
+  if (seen.asWanted && seen.answer?.digest === digest) {
+    const aliasing = { ...work, stage: 'aliasing' as const, since: seen.now }
+    return unchanged({ ...state, work: aliasing, message: `version ${version} answers, moving the alias` })
+  }
+  const answers = seen.answer === null ? 'nothing answers' : `${seen.answer.digest} answers`
+  const why = seen.asWanted ? `${answers} at its own route` : 'the gateway does not apply the route'
+  // what somebody else decided is not undone, however long it takes to answer
+  if (work.how !== 'follow' && seen.now - work.since > VERIFY_LIMIT_MS)
+    return unchanged(
+      withdraw(
+        state,
+        work,
+        `version ${version} was not seen within ${VERIFY_LIMIT_MS / 1000} s: ${why}`,
+        seen.now,
+      ),
+    )
+  return unchanged({ ...state, message: `switching to version ${version}: ${why}` })
+}
+
+function awaitAlias(
+  state: EnvironmentState,
+  work: Deploying,
+  seen: EnvironmentSeen,
+  { keepWarmMs }: EnvironmentLimits,
+): Decided {
+  const { target, revision, good } = work
+  if (seen.alias !== target.version) {
+    const reason = seen.alias === undefined ? 'the registry does not answer' : 'its alias is moving'
+    return unchanged({ ...state, message: `version ${target.version} answers; ${reason}` })
+  }
+  const warm = warmAfter(state, seen.now + keepWarmMs).filter(
+    ({ deployment }) => deployment === null || deployment !== target.deployment,
+  )
+  const current = { ...target, revision }
+  return {
+    state: { ...state, current, work: null, warm, message: `version ${target.version} runs` },
+    outcome: { kind: 'verified', revision, at: seen.now, good, placement: target },
+  }
+}
+
+function giveUp(state: EnvironmentState, work: Deploying, seen: EnvironmentSeen): Decided {
+  const { current } = state
+  const isBack = current === null || seen.answer?.digest === current.digest
+  // what is not there any more cannot answer, and is no reason to wait for ever
+  const tooLong = seen.now - work.since > VERIFY_LIMIT_MS
+  if (!seen.asWanted || (!isBack && !tooLong) || seen.alias !== (current?.version ?? null))
+    return unchanged(state)
+  const failure = work.failure ?? 'given up'
+  return {
+    state: { ...state, work: null, message: failure },
+    outcome: { kind: 'failed', revision: work.revision, failure, tell: false },
+  }
+}
+
+function close(
+  state: EnvironmentState,
+  work: Closing,
+  seen: EnvironmentSeen,
+  { keepWarmMs }: EnvironmentLimits,
+): Decided {
+  if (!seen.asWanted || seen.alias !== null) return unchanged(state)
+  return {
+    state: {
+      ...state,
+      current: null,
+      work: null,
+      warm: warmAfter(state, seen.now + keepWarmMs),
+      message: `stopped: ${work.reason}`,
+    },
+    outcome: { kind: 'closed' },
+  }
+}
+
+function warmAfter({ warm, current }: EnvironmentState, until: number): readonly Warm[] {
+  return current === null ? warm : [{ ...current, until }, ...warm]
+}
+
+function letCool(state: EnvironmentState, now: number): EnvironmentState {
+  const warm = state.warm.filter(({ until }) => until > now)
+  return warm.length === state.warm.length ? state : { ...state, warm }
+}
+
+function unchanged(state: EnvironmentState): Decided {
+  return { state, outcome: null }
+}

@@ -1,0 +1,91 @@
+import type { EnvironmentName, How } from '../../contract/environment.ts'
+
+/** One version where it runs. */
+export interface Placement {
+  readonly version: string
+  readonly digest: string
+  /** Null: something that this controller did not start. */
+  readonly deployment: string | null
+  /** Empty until it is ready. */
+  readonly endpoints: readonly string[]
+}
+
+/** What an environment runs; `revision` tells one deployment of a version from another of the same. */
+export interface Running extends Placement {
+  readonly revision: number
+}
+
+export interface Warm extends Running {
+  /** Milliseconds since the epoch. */
+  readonly until: number
+}
+
+/**
+ * `starting`: not ready yet, nothing changed. `switching`: the routes lead to it, and it has yet to answer there. `aliasing`:
+ * exactly it answered, the alias moves. `returning`: it is given up, the routes lead back.
+ */
+export type Stage = 'starting' | 'switching' | 'aliasing' | 'returning'
+
+export interface Deploying {
+  readonly kind: 'deploy'
+  readonly revision: number
+  readonly how: How
+  readonly actor: string
+  readonly reason: string
+  readonly stage: Stage
+  /** When the stage began, ms since the epoch. */
+  readonly since: number
+  readonly target: Placement
+  /** Why it counts as seen good once it is verified; null: its gates have yet to say. */
+  readonly good: string | null
+  /** What the public candidate led to before; null where it was not changed. */
+  readonly candidateBefore: readonly string[] | null
+  /** Why it is given up. */
+  readonly failure: string | null
+}
+
+/** There is nothing good to return to: the environment stops. */
+export interface Closing {
+  readonly kind: 'close'
+  readonly revision: number
+  readonly actor: string
+  readonly reason: string
+}
+
+/** All that is remembered of an environment between two looks; written to the store before anything is done about it. */
+export interface EnvironmentState {
+  readonly name: EnvironmentName
+  readonly model: string
+  /** Of the newest deployment that was begun. */
+  readonly revision: number
+  readonly current: Running | null
+  /** What is under way. While there is something nothing else can begin: the environment's lock. */
+  readonly work: Deploying | Closing | null
+  readonly warm: readonly Warm[]
+  readonly message: string
+}
+
+/** What was deployed once, for as long as the environment is remembered. Times in ms since the epoch. */
+export interface HistoryEntry extends Running {
+  readonly how: How
+  readonly actor: string
+  readonly reason: string
+  readonly at: number
+  readonly verifiedAt: number | null
+  readonly goodAt: number | null
+  /** Why it counts as good. */
+  readonly goodBy: string | null
+  /** Why it is not to be returned to. */
+  readonly failure: string | null
+  /** Whether the registry is to be told of the failure, so that nobody takes the version again unknowingly. */
+  readonly telling: 'no' | 'due' | 'done'
+}
+
+export function emptyEnvironment(name: EnvironmentName, model: string): EnvironmentState {
+  return { name, model, revision: 0, current: null, work: null, warm: [], message: 'no version yet' }
+}
+
+/** Whether it was seen good, and nothing bad since. */
+export function isGood(entry: HistoryEntry | undefined): boolean {
+  return entry !== undefined && entry.goodAt !== null && entry.failure === null
+}

@@ -1,0 +1,256 @@
+import {
+  ENVIRONMENTS,
+  SOURCES,
+  type EnvironmentName,
+  type EnvironmentView,
+  type PromoteBody,
+} from '../../contract/environment.ts'
+import { WeirError } from '../../contract/errors.ts'
+import type { GatewayClient } from '../../client/gateway.ts'
+import type { Clock } from '../../lib/clock.ts'
+import type { Audit } from '../audit.ts'
+import type { Registry } from '../registry/registry.ts'
+import type { RolloutStore } from '../rollouts/rollout-store.ts'
+import type { VerbRequest } from '../rollouts/rollout-service.ts'
+import type { Store } from '../store.ts'
+import { begin, withdraw, type Outcome } from './environment-machine.ts'
+import { askPlace } from './environment-observe.ts'
+import { subjectOf, type EnvironmentReconciler } from './environment-reconcile.ts'
+import type { Place } from './environment-routes.ts'
+import { isGood, type EnvironmentState } from './environment-state.ts'
+import type { EnvironmentStore, StoredEnvironment } from './environment-store.ts'
+import { environmentView } from './environment-view.ts'
+import { deployAgain, lastGood, outcomesOf, revert, type RevertOrder, type RevertResult } from './revert.ts'
+
+export interface EnvironmentsOptions {
+  readonly store: Store
+  readonly environments: EnvironmentStore
+  readonly audit: Audit
+  readonly registry: Pick<Registry, 'get'>
+  readonly gateway: Pick<GatewayClient, 'route'>
+  readonly rollouts: Pick<RolloutStore, 'active'>
+  readonly places: Readonly<Record<EnvironmentName, Place>>
+  readonly reconciler: Pick<EnvironmentReconciler, 'nudge' | 'lastAnswer'>
+  readonly clock: Clock
+}
+
+export interface PromoteRequest extends Omit<PromoteBody, 'reason'>, VerbRequest {
+  readonly to: EnvironmentName
+}
+
+export type Environments = ReturnType<typeof createEnvironments>
+
+/** What operators and the pipeline ask of environments. Everything is persisted, with its audit record, before it is answered. */
+export function createEnvironments(options: EnvironmentsOptions) {
+  const { store, environments, audit, registry, gateway, rollouts, places, reconciler, clock } = options
+  const { route } = places.production
+
+  function view(name: EnvironmentName): EnvironmentView {
+    const stored = environments.get(name)
+    const history = environments.history(name, SHOWN_ENTRIES)
+    return environmentView(stored, { place: places[name], history, answer: reconciler.lastAnswer(name) })
+  }
+
+  function getAt(name: EnvironmentName, ifMatch: number | undefined): StoredEnvironment {
+    const stored = environments.get(name)
+    if (ifMatch === undefined || ifMatch === stored.version) return stored
+    throw new WeirError('precondition_failed', `${name} is at version ${stored.version}, not ${ifMatch}`, {
+      details: { version: stored.version },
+    })
+  }
+
+  /** Looks up what the promotion needs and returns what begins it, in one commit. */
+  async function preparePromote(request: PromoteRequest): Promise<() => EnvironmentView> {
+    const { to, from, version, force, actor, reason } = request
+    if (SOURCES.indexOf(from) > ENVIRONMENTS.indexOf(to))
+      throw new WeirError(
+        'invalid_setting',
+        `a version goes from ${from} to a later environment, not to ${to}`,
+      )
+    if (force && (reason === undefined || reason.trim() === ''))
+      throw new WeirError('invalid_setting', 'force needs a reason, which the audit keeps')
+    const seenAt = getAt(to, request.ifMatch)
+    requireIdle(seenAt.state)
+    const { digest, model } = await registry.get(seenAt.state.model, version)
+    if (seenAt.state.current?.digest === digest)
+      throw new WeirError('conflict', `${to} runs version ${version} already`)
+    const doubts = from === 'development' ? [] : await doubtsAbout(from, { version, digest })
+    const [doubt] = doubts
+    if (doubt !== undefined && !force) throw doubt
+    if (to !== 'staging') await requireFreeRoute(to)
+    const overridden = doubts.map(({ message }) => message).join('; ')
+    const forced = overridden === '' ? '' : `, although ${overridden}`
+    const why = `${model} version ${version} from ${from}${forced}${reason === undefined ? '' : `: ${reason}`}`
+    return () => {
+      const target = { version, digest, deployment: null, endpoints: [] }
+      return change(to, seenAt, {
+        action: forced === '' ? 'promote' : 'promote-forced',
+        actor,
+        reason: why,
+        decide(state) {
+          requireIdle(state)
+          const order = { how: 'promote' as const, actor, reason: why, target, good: null, now: clock.now() }
+          const begun = begin(state, order)
+          return { state: begun.state, outcomes: outcomesOf(begun) }
+        },
+      })
+    }
+  }
+
+  /** Why a version should not leave an environment: it does not verifiably run there, or its gates have not passed. */
+  async function doubtsAbout(
+    from: EnvironmentName,
+    { version, digest }: { readonly version: string; readonly digest: string },
+  ): Promise<WeirError[]> {
+    const { current } = environments.get(from).state
+    const answer = await askPlace(places[from])
+    if (current?.digest !== digest || answer?.digest !== digest) {
+      const there =
+        answer === null ? 'nothing answers' : `version ${answer.version} (${answer.digest}) answers`
+      return [new WeirError('not_verified', `${from} does not run version ${version} (${digest}): ${there}`)]
+    }
+    const entry = environments.entry(from, current.revision)
+    if (isGood(entry)) return []
+    const failed = typeof entry?.failure === 'string' ? `: ${entry.failure}` : ''
+    return [
+      new WeirError('gates_not_passed', `version ${version} has not passed the gates of ${from}${failed}`),
+    ]
+  }
+
+  /** Two that lead the same users at once would undo each other. */
+  async function requireFreeRoute(to: EnvironmentName): Promise<void> {
+    const rollout = rollouts.active().find(active => active.route === route)
+    if (rollout !== undefined)
+      throw new WeirError(
+        'conflict',
+        `rollout "${rollout.name}" is under way on route ${route}; abort it first`,
+      )
+    const { policy } = await gateway.route(route)
+    const candidate = policy.weights['candidate'] ?? 0
+    if (to === 'canary' && candidate > 0)
+      throw new WeirError(
+        'conflict',
+        `the candidate of route ${route} has ${candidate} % of the traffic; take it away first`,
+      )
+  }
+
+  /** One command back to what was good before; a deployment under way is given up instead. */
+  async function prepareRollback(
+    name: EnvironmentName,
+    { actor, reason, ifMatch }: VerbRequest,
+  ): Promise<() => EnvironmentView> {
+    const seenAt = getAt(name, ifMatch)
+    const history = environments.history(name)
+    const why = reason ?? `rolled back by ${actor}`
+    const underWay = seenAt.state.work?.kind === 'deploy'
+    if (name === 'production' && !underWay) await requireFreeRoute(name)
+    return () =>
+      change(name, seenAt, {
+        action: 'rollback',
+        actor,
+        reason: why,
+        decide(state) {
+          const { work, current } = state
+          const now = clock.now()
+          if (work?.kind === 'deploy' && work.stage !== 'returning')
+            return { state: withdraw(state, work, why, now), outcomes: [] }
+          requireIdle(state)
+          const good = lastGood(history, { digest: current?.digest ?? '' })
+          if (good === undefined)
+            throw new WeirError('conflict', `${name} has no earlier version that was seen good to return to`)
+          const begun = deployAgain(state, good, { how: 'rollback', actor, reason: why, now })
+          const left: Outcome[] =
+            current === null
+              ? []
+              : [{ kind: 'failed', revision: current.revision, failure: why, tell: false }]
+          return { state: begun.state, outcomes: [...left, ...outcomesOf(begun)] }
+        },
+      })
+  }
+
+  /** Returns to the last good version where that deployment is what failed; a newer one is left alone. */
+  function revertTo(name: EnvironmentName, order: Omit<RevertOrder, 'now'>): RevertResult {
+    let result: RevertResult = 'done'
+    store.transaction(() => {
+      const stored = environments.get(name)
+      const reverted = revert(stored.state, environments.history(name), { ...order, now: clock.now() })
+      result = reverted.result
+      if (reverted.outcomes.length === 0 && reverted.state === stored.state) return
+      save(stored.state, reverted)
+      record(name, { action: 'revert', actor: order.actor, reason: `${order.reason} (${result})` })
+    })
+    reconciler.nudge()
+    return result
+  }
+
+  /** That exactly this deployment's gates passed; one that is there no more is not marked. */
+  function markGood(name: EnvironmentName, revision: number, by: string): boolean {
+    return store.transaction(() => {
+      const entry = environments.entry(name, revision)
+      if (entry === undefined || entry.failure !== null || entry.verifiedAt === null) return false
+      if (entry.goodAt === null) {
+        environments.saveEntry(name, { ...entry, goodAt: clock.now(), goodBy: by })
+        record(name, { action: 'seen-good', actor: 'controller', reason: `version ${entry.version}: ${by}` })
+      }
+      return true
+    })
+  }
+
+  interface Change {
+    readonly action: string
+    readonly actor: string
+    readonly reason: string
+    readonly decide: (state: EnvironmentState) => Decision
+  }
+
+  /** Compare-and-set: what was looked up was looked up of exactly this version of the environment. */
+  function change(name: EnvironmentName, { state: seen }: StoredEnvironment, asked: Change): EnvironmentView {
+    store.transaction(() => {
+      const { state } = environments.get(name)
+      if (state.revision !== seen.revision)
+        throw new WeirError('conflict', `another deployment into ${name} began meanwhile`)
+      save(state, asked.decide(state))
+      record(name, asked)
+    })
+    reconciler.nudge()
+    return view(name)
+  }
+
+  function save({ name }: EnvironmentState, { state, outcomes }: Decision): void {
+    environments.save(state)
+    for (const outcome of outcomes) environments.record(name, outcome)
+  }
+
+  function record(
+    name: EnvironmentName,
+    { action, actor, reason }: { readonly action: string; readonly actor: string; readonly reason: string },
+  ): void {
+    const at = new Date(clock.now()).toISOString()
+    audit.append({ at, actor, action, subject: subjectOf(name), reason })
+  }
+
+  return {
+    list: () => ENVIRONMENTS.map(view),
+    view,
+    preparePromote,
+    prepareRollback,
+    revert: revertTo,
+    markGood,
+    /** Whether a deployment leads the public route's users elsewhere just now. */
+    changesRoute: () =>
+      (['canary', 'production'] as const).some(name => environments.get(name).state.work !== null),
+  }
+}
+
+interface Decision {
+  readonly state: EnvironmentState
+  readonly outcomes: readonly Outcome[]
+}
+
+const SHOWN_ENTRIES = 20
+
+function requireIdle({ name, work }: EnvironmentState): void {
+  if (work === null) return
+  const what = work.kind === 'deploy' ? `version ${work.target.version} is on its way` : 'it is being stopped'
+  throw new WeirError('conflict', `${name} is busy: ${what}`, { retryAfterSeconds: 1 })
+}

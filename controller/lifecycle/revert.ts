@@ -1,0 +1,90 @@
+import { begin, withdraw, type Decided, type Outcome } from './environment-machine.ts'
+import { isGood, type EnvironmentState, type HistoryEntry, type Placement } from './environment-state.ts'
+
+export interface RevertOrder {
+  /** The deployment that failed; any newer one is left alone. */
+  readonly revision: number
+  readonly actor: string
+  readonly reason: string
+  readonly now: number
+}
+
+/** `done`: it was reverted before. `superseded`: something newer is there or on its way, which is not to be overwritten. */
+export type RevertResult = 'reverting' | 'stopping' | 'done' | 'superseded'
+
+export interface Reverted {
+  readonly result: RevertResult
+  readonly state: EnvironmentState
+  readonly outcomes: readonly Outcome[]
+}
+
+/**
+ * Returns an environment to the version that was last seen good, where the failed deployment is what it runs, or what is on
+ * its way into it. Asked again, it changes nothing. Pure.
+ */
+export function revert(
+  state: EnvironmentState,
+  history: readonly HistoryEntry[],
+  { revision, actor, reason, now }: RevertOrder,
+): Reverted {
+  const failed = history.find(entry => entry.revision === revision)
+  if (failed === undefined) return { result: 'done', state, outcomes: [] }
+  const failure: Outcome = { kind: 'failed', revision, failure: reason, tell: true }
+  if (failed.failure !== null)
+    return { result: 'done', state, outcomes: failed.telling === 'no' ? [failure] : [] }
+  const { work, current } = state
+  if (work?.kind === 'deploy' && work.revision === revision) {
+    if (work.stage === 'returning') return { result: 'done', state, outcomes: [failure] }
+    return { result: 'reverting', state: withdraw(state, work, reason, now), outcomes: [failure] }
+  }
+  if (work !== null || current?.revision !== revision)
+    return { result: 'superseded', state, outcomes: [failure] }
+  const good = lastGood(history, failed)
+  if (good === undefined) {
+    const message = `stopping: ${reason}; there is no version to return to`
+    const closing = {
+      kind: 'close' as const,
+      revision,
+      actor,
+      reason: `${reason}; nothing was there before it`,
+    }
+    return { result: 'stopping', state: { ...state, work: closing, message }, outcomes: [failure] }
+  }
+  const begun = deployAgain(state, good, { how: 'revert', actor, reason, now })
+  return { result: 'reverting', state: begun.state, outcomes: [failure, ...outcomesOf(begun)] }
+}
+
+/** The newest version that was seen good and not found bad since; by content, since a number may be registered anew. */
+export function lastGood(
+  history: readonly HistoryEntry[],
+  than: { readonly digest: string },
+): HistoryEntry | undefined {
+  return history
+    .toSorted((a, b) => b.revision - a.revision)
+    .find(entry => isGood(entry) && entry.digest !== than.digest)
+}
+
+interface AgainOptions {
+  readonly how: 'rollback' | 'revert'
+  readonly actor: string
+  readonly reason: string
+  readonly now: number
+}
+
+/** The processes that are still warm take over at once; otherwise the version is started again, under a new name. */
+export function deployAgain(state: EnvironmentState, entry: HistoryEntry, options: AgainOptions): Decided {
+  const { version, digest } = entry
+  const warm = state.warm.find(({ revision }) => revision === entry.revision)
+  const target: Placement = {
+    version,
+    digest,
+    deployment: warm?.deployment ?? null,
+    endpoints: warm?.endpoints ?? [],
+  }
+  const good = `was seen good before: ${entry.goodBy ?? `revision ${entry.revision}`}`
+  return begin(state, { ...options, target, good })
+}
+
+export function outcomesOf({ outcome }: Decided): readonly Outcome[] {
+  return outcome === null ? [] : [outcome]
+}

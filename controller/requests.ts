@@ -1,0 +1,21 @@
+import type { FastifyRequest } from 'fastify'
+import type { IdempotentRequest } from './idempotency.ts'
+
+// What every request to the API may carry beside its body.
+
+/** The request as its Idempotency-Key tells it from others. */
+export function keyed(request: FastifyRequest): IdempotentRequest {
+  const key = request.headers['idempotency-key']
+  return {
+    key: typeof key === 'string' ? key : undefined,
+    method: request.method,
+    path: request.url,
+    body: request.body,
+  }
+}
+
+/** Who asks, as the audit keeps it. */
+export function actorOf(request: FastifyRequest): string {
+  const actor = request.headers['x-weir-actor']
+  return typeof actor === 'string' && actor !== '' ? actor.slice(0, 100) : 'operator'
+}
