@@ -1,7 +1,5 @@
 import { z } from 'zod'
-import { environmentView, type EnvironmentName, type PromoteBody } from '../contract/environment.ts'
 import { PHASES } from '../contract/rollout.ts'
-import { modelCalls } from './models.ts'
 import { jsonRequest, type ClientOptions } from './request.ts'
 
 const decision = z.object({
@@ -101,6 +99,8 @@ const verification = z.object({
   firstBad: z.object({ seq: z.number(), problem: z.string(), message: z.string() }).nullable(),
 })
 
+const modelVersion = z.object({ model: z.string(), version: z.string(), digest: z.string() })
+
 const list = <Item extends z.ZodType>(item: Item) => z.object({ items: z.array(item) })
 
 export interface VerbOptions {
@@ -108,20 +108,12 @@ export interface VerbOptions {
   readonly ifMatch?: number | undefined
 }
 
-export type PromoteOptions = Pick<PromoteBody, 'from' | 'version'> &
-  Partial<PromoteBody> &
-  Pick<VerbOptions, 'ifMatch'>
-
 export type ControllerClient = ReturnType<typeof createControllerClient>
 
 /** The controller's API. Every call throws a WeirError with the answer's own code when it is refused. */
 export function createControllerClient(options: ClientOptions & { readonly actor?: string }) {
   const { actor } = options
   const actorHeader: Record<string, string> = actor === undefined ? {} : { 'x-weir-actor': actor }
-  const headersOf = (ifMatch: number | undefined) => ({
-    ...actorHeader,
-    ...(ifMatch !== undefined && { 'if-match': `"${ifMatch}"` }),
-  })
   const request = jsonRequest(options)
   const path = (name: string) => `/v1/rollouts/${encodeURIComponent(name)}`
   return {
@@ -131,10 +123,8 @@ export function createControllerClient(options: ClientOptions & { readonly actor
     startRollout: async (file: unknown) =>
       rollout.parse((await request('POST', '/v1/rollouts', { body: file, headers: actorHeader })).body),
     async act(name: string, verb: string, { reason, ifMatch }: VerbOptions = {}) {
-      const answer = await request('POST', `${path(name)}/${verb}`, {
-        body: { reason },
-        headers: headersOf(ifMatch),
-      })
+      const headers = { ...actorHeader, ...(ifMatch === undefined ? {} : { 'if-match': `"${ifMatch}"` }) }
+      const answer = await request('POST', `${path(name)}/${verb}`, { body: { reason }, headers })
       return rollout.parse(answer.body)
     },
     /** What it waits for, in sentences. */
@@ -147,22 +137,10 @@ export function createControllerClient(options: ClientOptions & { readonly actor
       z
         .object({ rollout: z.unknown(), history: z.unknown() })
         .parse((await request('GET', `${path(name)}/evidence`)).body),
-    ...modelCalls(request, actorHeader),
-    environments: async () =>
-      list(environmentView).parse((await request('GET', '/v1/environments')).body).items,
-    environment: async (name: EnvironmentName) =>
-      environmentView.parse((await request('GET', `/v1/environments/${name}`)).body),
-    /** Answers as soon as the deployment has begun. */
-    async promoteVersion(to: EnvironmentName, { ifMatch, ...body }: PromoteOptions) {
-      const headers = headersOf(ifMatch)
-      const answer = await request('POST', `/v1/environments/${to}/promote`, { body, headers })
-      return environmentView.parse(answer.body)
-    },
-    async rollbackEnvironment(name: EnvironmentName, { reason, ifMatch }: VerbOptions = {}) {
-      const headers = headersOf(ifMatch)
-      const answer = await request('POST', `/v1/environments/${name}/rollback`, { body: { reason }, headers })
-      return environmentView.parse(answer.body)
-    },
+    versions: async (model: string) =>
+      list(modelVersion).parse(
+        (await request('GET', `/v1/models/${encodeURIComponent(model)}/versions`)).body,
+      ).items,
     async audit({ subject, limit }: { subject?: string | undefined; limit?: number | undefined } = {}) {
       const query = new URLSearchParams()
       if (subject !== undefined) query.set('subject', subject)

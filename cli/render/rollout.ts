@@ -1,4 +1,4 @@
-import type { Rollout } from '../../client/controller.ts'
+import type { Arm, Rollout } from '../../client/controller.ts'
 
 /** One line on where a rollout stands. */
 export function rolloutLine(rollout: Rollout): string {
@@ -19,7 +19,7 @@ export function describeRollout(rollout: Rollout): string {
     `  ${versions.model} on route ${rollout.route}: version ${versions.stable.version} → ${versions.candidate.version}`,
     `  started ${startedAt}${endedAt === null ? '' : `, ended ${endedAt}`}`,
   ]
-  lines.push(...outlookLines(rollout), ...metricLines(rollout))
+  lines.push(...rollout.arms.map(armLine), ...outlookLines(rollout), ...metricLines(rollout))
   if (withdrawMs !== null) lines.push(`  traffic was off the candidate ${withdrawMs} ms after the decision`)
   if (gapMs !== null) lines.push(`  the route was closed for ${gapMs} ms`)
   if (decision !== null) {
@@ -30,6 +30,17 @@ export function describeRollout(rollout: Rollout): string {
     )
   }
   return lines.join('\n')
+}
+
+function armLine(arm: Arm): string {
+  const { variant, version, standing, cause, weight, values, trials, successes, better, worse, threshold } =
+    arm
+  const users = values === null ? `${weight} %` : values.join(', ') || 'everybody else'
+  const told =
+    trials === 0 ? 'nothing told' : `${successes} of ${trials} (${((100 * successes) / trials).toFixed(1)} %)`
+  const place = `  ${variant}, version ${version}, ${users}: ${standing}${cause === null ? '' : ` (${cause})`}, ${told}`
+  if (better === null || worse === null || threshold === null) return place
+  return `${place}; better ${formatEvidence(better)}, worse ${formatEvidence(worse)} of ${threshold}`
 }
 
 function outlookLines({ endedAt, outlook, warnings }: Rollout): readonly string[] {

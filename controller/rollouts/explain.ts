@@ -1,4 +1,5 @@
 import { inWords } from './duration.ts'
+import { explainArms } from './explain-arms.ts'
 import { explainGate } from './hook-gate.ts'
 import { toRate } from './outlook.ts'
 import { isOver, type RolloutState } from './rollout-state.ts'
@@ -14,7 +15,13 @@ export function explainRollout(rollout: Explained, now: number): readonly string
   switch (state.phase) {
     case 'Progressing':
     case 'Paused':
-      return [...whatItWaitsFor(rollout), ...wayAhead(rollout, now), ...harm(state), ...warnings(state)]
+      return [
+        ...whatItWaitsFor(rollout),
+        ...explainArms(state),
+        ...wayAhead(rollout, now),
+        ...harm(state),
+        ...warnings(state),
+      ]
     case 'Pending':
       return [
         state.message,
@@ -29,7 +36,7 @@ export function explainRollout(rollout: Explained, now: number): readonly string
         ...harm(state),
       ]
     default:
-      return [`${state.phase}: ${state.message}`, ...harm(state)]
+      return [`${state.phase}: ${state.message}`, ...explainArms(state), ...harm(state)]
   }
 }
 

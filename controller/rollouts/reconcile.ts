@@ -112,10 +112,14 @@ export function createReconciler(options: ReconcilerOptions) {
     state: RolloutState,
     drill: StoredRollout['file']['spec']['drill'],
   ): Promise<void> {
+    const { deployment, recreation, model, candidate } = state
+    if (deployment.own && recreation === null)
+      await runtime.deploy({
+        id: deployment.id,
+        version: await registry.get(model, candidate.version),
+        drill,
+      })
     await deployArms(runtime, registry, state)
-    if (!state.deployment.own || state.recreation !== null) return
-    const version = await registry.get(state.model, state.candidate.version)
-    await runtime.deploy({ id: state.deployment.id, version, drill })
   }
 
   function acceptVersion(name: string, policyVersion: number): void {

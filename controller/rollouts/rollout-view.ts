@@ -2,6 +2,7 @@ import type { Decision } from '../../contract/history.ts'
 import type { Phase } from '../../contract/rollout.ts'
 import type { StrategyName } from '../../contract/strategy.ts'
 import type { MetricStanding } from '../judge/custom-metrics.ts'
+import { armViews, type ArmView } from './arms-view.ts'
 import type { Outlook, Recreation, Warning } from './rollout-state.ts'
 import type { StoredRollout } from './rollout-store.ts'
 import { planOf } from './strategies/plan.ts'
@@ -21,6 +22,8 @@ export interface RolloutView {
     readonly stable: { readonly version: string; readonly digest: string }
     readonly candidate: { readonly version: string; readonly digest: string }
   }
+  /** Of an experiment: stable, the control, and the versions compared with it; otherwise none. */
+  readonly arms: readonly ArmView[]
   readonly drill: unknown
   readonly decision: Decision | null
   /** What is still to come at the traffic of late; null while that is not known. Seconds are null where it never comes. */
@@ -60,6 +63,7 @@ export function rolloutView({ name, route, file, state, version }: StoredRollout
       stable: { version: state.stable.version, digest: state.stable.digest },
       candidate: { version: state.candidate.version, digest: state.candidate.digest },
     },
+    arms: armViews(state),
     drill: file.spec.drill ?? null,
     decision: state.lastDecision,
     outlook: state.outlook,

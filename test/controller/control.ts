@@ -30,7 +30,7 @@ import { createSmallRuntime } from './small-runtime.ts'
 /** With which the messages of a controller under test are signed. */
 export const SECRET = `whsec_${Buffer.alloc(32, 7).toString('base64')}`
 
-const DIGESTS: Readonly<Record<string, string>> = { 1: 'sha256:one', 2: 'sha256:two' }
+const DIGESTS: Readonly<Record<string, string>> = { 1: 'sha256:one', 2: 'sha256:two', 3: 'sha256:three' }
 
 export interface World {
   readonly gateway: SmallGateway
