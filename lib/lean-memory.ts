@@ -1,13 +1,18 @@
+import { availableParallelism } from 'node:os'
+
+// How a process that should stay small is started; both halves are read before any of its code runs. Measured on a model server
+// with two threads at full load: 350 MiB without either, 240 to 260 with both, for the same processor time a prediction.
+
+/** Of Node: the young generation stays at 2 MB, and V8 keeps less of what it could compile again. */
+export const LEAN_FLAGS: readonly string[] = ['--max-semi-space-size=2', '--optimize-for-size']
+
 /**
- * Environment of a process that should stay small; measured on a model server with two threads, 303 MiB without it and 249
- * with it. glibc keeps an arena for every thread and, once a large block was freed, never gives such blocks back; V8 lets the
- * young generation of the main thread grow to 48 MB although requests leave nothing in it.
+ * Of the environment. glibc keeps an arena for every thread and, once a large block was freed, never gives such blocks back.
+ * Photos are decoded in libuv's threads, each with buffers of its own: more of them than cores gain nothing.
  */
-export function leanMemory(nodeOptions = ''): Readonly<Record<string, string>> {
-  return {
-    MALLOC_ARENA_MAX: '2',
-    MALLOC_MMAP_THRESHOLD_: '65536',
-    MALLOC_TRIM_THRESHOLD_: '65536',
-    NODE_OPTIONS: `${nodeOptions} --max-semi-space-size=2`.trim(),
-  }
+export const LEAN_ENV: Readonly<Record<string, string>> = {
+  MALLOC_ARENA_MAX: '2',
+  MALLOC_MMAP_THRESHOLD_: '65536',
+  MALLOC_TRIM_THRESHOLD_: '65536',
+  UV_THREADPOOL_SIZE: String(Math.max(2, availableParallelism())),
 }

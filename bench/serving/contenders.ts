@@ -1,7 +1,7 @@
 import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { COMPILE_CACHE } from '../../lib/compile-cache.ts'
-import { leanMemory } from '../../lib/lean-memory.ts'
+import { LEAN_ENV, LEAN_FLAGS } from '../../lib/lean-memory.ts'
 import type { Command } from './server-process.ts'
 
 export type Precision = 'fp32' | 'int8'
@@ -30,14 +30,14 @@ export const NAMES = { OURS, FLASK, FASTAPI, LITSERVE } as const
 /** `weir serve` as a user starts it. */
 export function ourContenders({ models, workers }: ContenderOptions): Contender[] {
   const main = fileURLToPath(new URL('../../serving/main.ts', import.meta.url))
-  const env = { ...COMPILE_CACHE, ...leanMemory(process.env['NODE_OPTIONS']), WEIR_LOG_LEVEL: 'warn' }
+  const env = { ...COMPILE_CACHE, ...LEAN_ENV, WEIR_LOG_LEVEL: 'warn' }
   return eachPrecision(models).map(([precision, model]) => ({
     name: OURS,
     precision,
     setting: `${workers} inference threads`,
     command: port => ({
       file: process.execPath,
-      args: [main, '--model', model, '--port', String(port), '--workers', String(workers)],
+      args: [...LEAN_FLAGS, main, '--model', model, '--port', String(port), '--workers', String(workers)],
       env,
       healthPath: '/readyz',
     }),

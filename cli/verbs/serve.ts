@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { COMPILE_CACHE } from '../../lib/compile-cache.ts'
-import { leanMemory } from '../../lib/lean-memory.ts'
+import { LEAN_ENV, LEAN_FLAGS } from '../../lib/lean-memory.ts'
 import { execProgram } from '../exec.ts'
 import { passOn } from '../pass-on.ts'
 
@@ -29,7 +29,7 @@ export function addServe(program: Command): void {
   for (const [flags, description] of OPTIONS) command.option(flags, description)
   command.action((options: Readonly<Record<string, string>>) => {
     // both settings are read when a process starts, so it becomes another one
-    const env = { ...COMPILE_CACHE, ...leanMemory(process.env['NODE_OPTIONS']) }
-    execProgram('serving/main.ts', passOn(options), env)
+    const env = { ...COMPILE_CACHE, ...LEAN_ENV }
+    execProgram('serving/main.ts', passOn(options), { env, flags: LEAN_FLAGS })
   })
 }

@@ -1,9 +1,9 @@
-import { spawn } from 'node:child_process'
+import { spawn, type ChildProcess } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import type { Drill } from '../../contract/rollout.ts'
 import { COMPILE_CACHE } from '../../lib/compile-cache.ts'
-import { leanMemory } from '../../lib/lean-memory.ts'
+import { LEAN_ENV, LEAN_FLAGS } from '../../lib/lean-memory.ts'
 
 /** The program of a model server, by which its processes are known. */
 export const SERVING = fileURLToPath(new URL('../../serving/main.ts', import.meta.url))
@@ -18,20 +18,21 @@ interface Server {
   readonly onError: (error: Error) => void
 }
 
-/** Starts a model server that lives on when the controller dies, and returns its pid; undefined when it could not start. */
-export function spawnServer(server: Server): number | undefined {
+/** Starts a model server that lives on when the controller dies; it has no pid when it could not start. */
+export function spawnServer(server: Server): ChildProcess {
   const { dir, host, port, drill, ownerPid, logFile, onError } = server
   const args = ['--model', dir, '--host', host, '--port', String(port)]
   if (drill) args.push('--drill', drillOption(drill))
   if (ownerPid !== undefined) args.push('--owner-pid', String(ownerPid))
   const output = openSync(logFile, 'a')
   try {
-    const env = { ...process.env, ...COMPILE_CACHE, ...leanMemory(process.env['NODE_OPTIONS']) }
+    const env = { ...process.env, ...COMPILE_CACHE, ...LEAN_ENV }
     const stdio = ['ignore', output, output] as const
-    const child = spawn(process.execPath, [SERVING, ...args], { detached: true, stdio: [...stdio], env })
+    const command = [...LEAN_FLAGS, SERVING, ...args]
+    const child = spawn(process.execPath, command, { detached: true, stdio: [...stdio], env })
     child.on('error', onError)
     child.unref()
-    return child.pid
+    return child
   } finally {
     closeSync(output)
   }

@@ -2,12 +2,11 @@
 // outside, and answer as before afterwards.
 import { join } from 'node:path'
 import { t } from 'tap'
-import { leanMemory } from '../../lib/lean-memory.ts'
 import { findProgram } from '../helpers/programs.ts'
 import { hostileFiles } from './hostile-files.ts'
 import { writeModelFolder } from './model-folder.ts'
 import { plain, RED } from './photos.ts'
-import { startProcess } from './start-process.ts'
+import { LEAN, startProcess } from './start-process.ts'
 import { ask, postBytes } from './start-server.ts'
 import { reachingOut, straceInto } from './system-calls.ts'
 
@@ -20,7 +19,7 @@ t.test('hostile files get a prediction or a 4xx, and nothing else happens', asyn
   const strace = findProgram('strace')
   const under = 'path' in strace ? straceInto(trace) : []
   const args = ['--model', await writeModelFolder(folder), '--port', '0', '--workers', '2']
-  const { line, exited } = startProcess(t, args, leanMemory(), under)
+  const { line, exited } = startProcess(t, args, { ...LEAN, under })
   const { address: url = '', pid = '' } = await line('listening')
   await line('ready')
   const hostile = await hostileFiles()

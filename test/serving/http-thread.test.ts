@@ -2,10 +2,9 @@
 // that take a tenth of a second to parse arrive. Bounds are wide: the cores belong to others as well. The figures are measured by
 // `npm run bench -- soak`.
 import { t } from 'tap'
-import { leanMemory } from '../../lib/lean-memory.ts'
 import { writeModelFolder } from './model-folder.ts'
 import { noisy } from './photos.ts'
-import { startProcess } from './start-process.ts'
+import { LEAN, startProcess } from './start-process.ts'
 import { ask, postBytes, postJson } from './start-server.ts'
 
 const WARM_UP_MS = 1500
@@ -16,7 +15,7 @@ const BUSY_LIMIT_MS = 80
 
 t.test('health answers at once under full load, and the thread is never held up for long', async t => {
   const model = await writeModelFolder(t.testdir())
-  const { line } = startProcess(t, ['--model', model, '--port', '0', '--workers', '2'], leanMemory())
+  const { line } = startProcess(t, ['--model', model, '--port', '0', '--workers', '2'], LEAN)
   const { address: url = '' } = await line('listening')
   await line('ready')
   const photo = await noisy(1200, 900).jpeg().toBuffer()

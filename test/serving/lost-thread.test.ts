@@ -7,7 +7,7 @@ import { startProcess } from './start-process.ts'
 import { ask, postBytes, postJson } from './start-server.ts'
 
 /** Enough for everything but the million strings below. */
-const SMALL_HEAP = { NODE_OPTIONS: '--max-old-space-size=48' }
+const SMALL_HEAP = { flags: ['--max-old-space-size=48'] }
 
 t.test('a thread that dies ends the process in order', async t => {
   const model = await writeModelFolder(t.testdir())

@@ -3,12 +3,11 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { t } from 'tap'
-import { leanMemory } from '../../lib/lean-memory.ts'
 import { findProgram } from '../helpers/programs.ts'
 import { writeModelFolder } from './model-folder.ts'
 import { exchange, mutatedRequest, randomFrom, requestSeeds } from './mutations.ts'
 import { plain, RED } from './photos.ts'
-import { startProcess } from './start-process.ts'
+import { LEAN, startProcess } from './start-process.ts'
 import { ask, postBytes } from './start-server.ts'
 import { reachingOut, straceInto } from './system-calls.ts'
 
@@ -27,7 +26,7 @@ t.test('mutated requests get a 200 or a 4xx, and do nothing else', async t => {
   const strace = findProgram('strace')
   const under = 'path' in strace ? straceInto(trace) : []
   const args = ['--model', model, '--port', '0', '--workers', '2']
-  const { line, exited } = startProcess(t, args, leanMemory(), under)
+  const { line, exited } = startProcess(t, args, { ...LEAN, under })
   const { address: url = '', pid = '' } = await line('listening')
   await line('ready')
   const filesBefore = await readdir(folder, { recursive: true })

@@ -4,6 +4,7 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
 import { COMPILE_CACHE } from '../../lib/compile-cache.ts'
+import { LEAN_ENV, LEAN_FLAGS } from '../../lib/lean-memory.ts'
 
 const MAIN = fileURLToPath(new URL('../../serving/main.ts', import.meta.url))
 
@@ -15,14 +16,24 @@ export interface Running {
   readonly stderr: () => string
 }
 
+interface ProcessSetting {
+  readonly env?: Readonly<Record<string, string>>
+  /** Of Node itself. */
+  readonly flags?: readonly string[]
+  /** A program that runs it. */
+  readonly under?: readonly string[]
+}
+
+/** As `weir serve` starts it. */
+export const LEAN: ProcessSetting = { env: LEAN_ENV, flags: LEAN_FLAGS }
+
 /** `weir serve` as a process of its own, `under` another program if one is named; it is killed with the test. */
 export function startProcess(
   t: Test,
   args: readonly string[],
-  env: Readonly<Record<string, string>> = {},
-  under: readonly string[] = [],
+  { env = {}, flags = [], under = [] }: ProcessSetting = {},
 ): Running {
-  const [program = '', ...rest] = [...under, process.execPath, MAIN, ...args]
+  const [program = '', ...rest] = [...under, process.execPath, ...flags, MAIN, ...args]
   const child = spawn(program, rest, {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...COMPILE_CACHE, ...env },
