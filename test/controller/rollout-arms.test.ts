@@ -1,0 +1,283 @@
+import t, { type Test } from 'tap'
+import { createRandom } from '../../bench/judge/random.ts'
+import { pass, rolloutOf, startControl, startWorld, type World } from './control.ts'
+
+const pinned = { sticky: { header: 'x-user-id' } }
+const goal = { outcome: 'ordered' }
+const three = { arms: [{ version: '3', weight: 20 }], weight: 30, goal }
+
+type Rates = Readonly<Record<string, number>>
+
+async function started(t: Test, ab: object, { policy = pinned, dealtBy, ...settings }: Settings = {}) {
+  const world = await startWorld(t, policy)
+  const control = await startControl(t, world)
+  const { name } = await control.client.startRollout(rolloutOf({ strategy: { ab }, ...settings }))
+  const random = createRandom(7)
+  /** Of 40 users an arm each second so many order. */
+  const seconds = async (count: number, rates: Rates, failing: Rates = {}) => {
+    for (let second = 0; second < count; second++) {
+      for (const [variant, rate] of Object.entries(rates)) order(world, variant, random.binomial(40, rate))
+      await pass(world, control, {
+        name,
+        seconds: 1,
+        requestsPerSecond: 200,
+        failing,
+        ...(dealtBy && { dealtBy }),
+      })
+    }
+  }
+  return { world, control, name, seconds, status: () => control.client.rollout(name) }
+}
+
+interface Settings {
+  readonly policy?: object
+  readonly dealtBy?: Rates
+  readonly onDeadline?: object
+}
+
+function order({ gateway }: World, variant: string, ordered: number): void {
+  gateway.count(
+    'weir_outcomes_total',
+    { variant, epoch: String(gateway.version()), name: 'ordered' },
+    ordered,
+  )
+  gateway.count('weir_predictions_total', { variant, label: 'Bread' }, 40)
+}
+
+const endpointsOf = (world: World, id: string) =>
+  world.runtime.list().find(deployment => deployment.id === id)?.endpoints
+
+t.test(
+  'each version gets its share of users in a variant of its own, in one policy, once all are ready',
+  async t => {
+    const { world, name, seconds, status } = await started(t, three)
+    await seconds(1, {})
+    t.match(world.gateway.policy().weights, { stable: 100, candidate: 0 })
+    await seconds(3, {})
+    const { weights, variants } = world.gateway.policy()
+    t.same(weights, { stable: 50, candidate: 30, 'arm-3': 20 })
+    t.same(variants['candidate']?.endpoints, endpointsOf(world, `${name}.candidate`))
+    t.same(variants['arm-3']?.endpoints, endpointsOf(world, `${name}.arm-3`))
+    const { arms, step } = await status()
+    t.match(step, { name: 'experiment' })
+    t.match(arms, [
+      { variant: 'stable', version: '1', standing: 'control', weight: 50 },
+      { variant: 'candidate', version: '2', standing: 'open', weight: 30 },
+      { variant: 'arm-3', version: '3', digest: 'sha256:three', standing: 'open', weight: 20 },
+    ])
+  },
+)
+
+t.test('without weights all arms, the control too, get as many users', async t => {
+  const { world, seconds } = await started(t, { arms: [{ version: '3' }], goal })
+  await seconds(4, {})
+  t.same(world.gateway.policy().weights, { stable: 33.34, candidate: 33.33, 'arm-3': 33.33 })
+})
+
+t.test('the version that wins becomes stable, whichever it is; the others are stopped', async t => {
+  for (const winner of ['candidate', 'arm-3']) {
+    const { world, control, name, seconds, status } = await started(t, three)
+    await seconds(5, {})
+    const endpoints = world.gateway.policy().variants[winner]?.endpoints
+    await seconds(60, { stable: 0.4, candidate: 0.4, 'arm-3': 0.4, [winner]: 0.6 })
+    const rollout = await status()
+    t.match(rollout, {
+      phase: 'Promoted',
+      decision: { reason: new RegExp(`^users do better with ${winner}: `) },
+    })
+    const { weights, variants } = world.gateway.policy()
+    t.same(weights, { stable: 100, candidate: 0 })
+    t.same(Object.keys(variants), ['stable', 'candidate'])
+    t.same(variants['stable']?.endpoints, endpoints)
+    t.same(
+      world.runtime.list().map(({ id }) => id),
+      [`${name}.${winner}`],
+      'losers are stopped',
+    )
+    const won = winner === 'candidate' ? '2' : '3'
+    t.match(rollout.versions, { candidate: { version: won } })
+    t.match(
+      rollout.arms.find(({ variant }) => variant === winner),
+      { standing: 'winner', version: won },
+    )
+    const audit = await control.client.audit({ subject: name })
+    t.match(
+      audit.find(({ action }) => action === 'winner'),
+      { reason: new RegExp(winner) },
+    )
+  }
+})
+
+t.test('an arm with which users do worse goes by itself, and the others keep their users', async t => {
+  const { world, control, name, seconds, status } = await started(t, three)
+  await seconds(5, {})
+  const stable = world.gateway.policy().variants['stable']?.endpoints
+  const third = world.gateway.policy().variants['arm-3']?.endpoints
+  await seconds(60, { stable: 0.6, candidate: 0.4, 'arm-3': 0.6 })
+  t.match(await status(), { phase: 'Progressing', step: { name: 'experiment' } })
+  const { weights, variants } = world.gateway.policy()
+  t.same(weights, { stable: 50, candidate: 30, 'arm-3': 20 }, 'nobody is dealt anew')
+  t.same(variants['candidate']?.endpoints, stable, "its users are answered by stable's version")
+  t.same(variants['arm-3']?.endpoints, third)
+  t.same(
+    world.runtime.list().map(({ id }) => id),
+    [`${name}.arm-3`],
+    'its process is stopped',
+  )
+  const { sentences } = await control.client.explain(name)
+  t.match(
+    sentences.join('\n'),
+    /candidate \(version 2, 30 %\) is withdrawn \(feedback\), stable's version answers/,
+  )
+  t.match(sentences.join('\n'), /arm-3 \(version 3, 20 %\): \d+ of \d+ \(.* %\); evidence that it is better/)
+  await t.rejects(control.client.act(name, 'promote'), {
+    code: 'conflict',
+    message: /candidate was withdrawn/,
+  })
+  await seconds(60, { stable: 0.6, candidate: 0.6, 'arm-3': 0.8 })
+  t.match(await status(), { phase: 'Promoted', versions: { candidate: { version: '3' } } })
+  t.same(world.gateway.policy().variants['stable']?.endpoints, third)
+  t.same(Object.keys(world.gateway.policy().variants), ['stable', 'candidate'])
+})
+
+t.test('an arm that harms goes by itself, before users have told much', async t => {
+  const { world, seconds, status } = await started(t, three)
+  await seconds(5, {})
+  await seconds(15, { stable: 0.5, candidate: 0.5, 'arm-3': 0.5 }, { 'arm-3': 0.4 })
+  const { phase, arms } = await status()
+  t.equal(phase, 'Progressing')
+  t.match(arms[2], { standing: 'withdrawn', cause: 'failure', message: /^arm-3 does harm \(failure\)/ })
+  t.same(world.gateway.policy().variants['arm-3'], world.gateway.policy().variants['stable'])
+})
+
+t.test('when the last arm goes, everything is as it was', async t => {
+  const { world, seconds, status } = await started(t, three)
+  const before = world.gateway.policy()
+  await seconds(90, { stable: 0.6, candidate: 0.3, 'arm-3': 0.4 })
+  t.match(await status(), { phase: 'RolledBack', cause: 'feedback' })
+  t.same(world.gateway.policy(), before)
+  t.same(world.runtime.list(), [])
+})
+
+t.test('an abort takes back everything, wherever it comes', async t => {
+  for (const after of [0, 1, 3, 8]) {
+    const { world, control, name, seconds, status } = await started(t, three)
+    const before = world.gateway.policy()
+    await seconds(after, {})
+    await control.client.act(name, 'abort')
+    await seconds(3, {})
+    t.match(await status(), { phase: 'Aborted' }, `after ${after} s`)
+    t.same(world.gateway.policy(), before)
+    t.same(world.runtime.list(), [])
+  }
+})
+
+t.test('a winner that does harm while it waits for an approval is not promoted', async t => {
+  const { seconds, control, name, status } = await started(t, { ...three, approval: true })
+  await seconds(5, {})
+  await seconds(60, { stable: 0.4, candidate: 0.4, 'arm-3': 0.7 })
+  t.match(await status(), { phase: 'Paused', cause: 'approval' })
+  t.match((await status()).arms[2], { standing: 'winner' })
+  await seconds(10, { stable: 0.4, candidate: 0.4, 'arm-3': 0.7 }, { 'arm-3': 0.5 })
+  t.match(await status(), { phase: 'RolledBack', cause: 'failure' })
+  await t.rejects(control.client.act(name, 'approve'), { code: 'conflict' })
+})
+
+t.test('an operator goes on from the weights of all arms that somebody else wrote', async t => {
+  const { world, control, name, seconds, status } = await started(t, three)
+  await seconds(5, {})
+  world.gateway.write({ weights: { stable: 60, candidate: 30, 'arm-3': 10 } })
+  await seconds(2, {})
+  t.match(await status(), { phase: 'Paused', cause: 'manual-change' })
+  await control.client.act(name, 'resume')
+  await seconds(2, {})
+  t.match(world.gateway.policy().weights, { stable: 60, candidate: 30, 'arm-3': 10 })
+  t.match(
+    (await status()).arms.map(({ weight }) => weight),
+    [60, 30, 10],
+  )
+})
+
+t.test("a newer rollout's first policy takes the arms of the one that makes room", async t => {
+  const { world, control, name, seconds } = await started(t, three)
+  await seconds(5, {})
+  const newer = await control.client.startRollout(rolloutOf({ supersede: true }))
+  await pass(world, control, { name: newer.name, seconds: 1, requestsPerSecond: 200 })
+  t.same(Object.keys(world.gateway.policy().variants), ['stable', 'candidate'])
+  t.match(await control.client.rollout(name), { phase: 'Superseded' })
+  t.notOk(world.runtime.list().some(({ id }) => id.startsWith(`${name}.`)))
+})
+
+t.test('experiments that cannot be are refused by name', async t => {
+  const world = await startWorld(t, pinned)
+  const control = await startControl(t, world)
+  const refused = async (ab: object) => {
+    const asked = control.client.startRollout(rolloutOf({ strategy: { ab: { goal, ...ab } } }))
+    return asked.then(
+      () => t.fail('it was started'),
+      ({ code, message }: { code: string; message: string }) => `${code}: ${message}`,
+    )
+  }
+  const by = { header: 'x-region', values: { candidate: ['eu'] } }
+  for (const [ab, why] of [
+    [{ arms: [{ version: '1' }] }, /conflict: version 1 is stable already/],
+    [{ arms: [{ version: '2' }] }, /conflict: version 2 is candidate already/],
+    [
+      { arms: [{ version: '3' }, { version: '3' }] },
+      /invalid_setting: .*arms\.1\.version: is an arm already/,
+    ],
+    [{ weight: 60, arms: [{ version: '3', weight: 40 }] }, /invalid_setting: .*the arms take 100 %/],
+    [{ weight: 50, by }, /invalid_setting: .*there are no weights/],
+    [
+      { by: { ...by, values: { 'arm-3': ['us'] } } },
+      /says nobody who gets candidate.*there is no arm "arm-3"/,
+    ],
+    [{ by, arms: [{ version: '3' }] }, /says nobody who gets arm-3/],
+    [{ by: { ...by, values: { candidate: ['eu'], stable: ['EU'] } } }, /"eu" is named twice/],
+  ] as const)
+    t.match(await refused(ab), why)
+  world.gateway.write({ splitBy: { header: 'x-region', rules: [{ values: ['eu'], to: 'stable' }] } })
+  t.match(await refused({ by }), /conflict: route food11 has splitBy already/)
+})
+
+t.test('a header deals users to the arms, and the split is taken back at the end', async t => {
+  const by = { header: 'accept-language', values: { candidate: ['de', 'fr'], 'arm-3': ['it'] } }
+  const dealtBy = { stable: 40, candidate: 30, 'arm-3': 30 }
+  const { world, control, name, seconds, status } = await started(
+    t,
+    { arms: [{ version: '3' }], by, goal },
+    { policy: {}, dealtBy },
+  )
+  await seconds(5, {})
+  t.match(world.gateway.policy(), {
+    weights: { stable: 100, candidate: 0, 'arm-3': 0 },
+    splitBy: {
+      header: 'accept-language',
+      rules: [
+        { values: ['de', 'fr'], to: 'candidate' },
+        { values: ['it'], to: 'arm-3' },
+      ],
+    },
+  })
+  t.match((await status()).arms, [
+    { variant: 'stable', weight: null, values: [] },
+    { variant: 'candidate', values: ['de', 'fr'] },
+    { variant: 'arm-3', values: ['it'] },
+  ])
+  const { sentences } = await control.client.explain(name)
+  t.match(sentences.join('\n'), /said by accept-language and not drawn/)
+  await seconds(60, { stable: 0.4, candidate: 0.4, 'arm-3': 0.6 })
+  t.match(await status(), { phase: 'Promoted', versions: { candidate: { version: '3' } } })
+  t.match(world.gateway.policy(), { weights: { stable: 100, candidate: 0 } })
+  t.equal(world.gateway.policy().splitBy, undefined)
+})
+
+t.test('harm to those whom a header deals withdraws, although the weight is 0', async t => {
+  const by = { header: 'x-region', values: { candidate: ['eu'] } }
+  const dealtBy = { stable: 50, candidate: 50 }
+  const { world, seconds, status } = await started(t, { by, goal }, { policy: {}, dealtBy })
+  await seconds(5, {})
+  await seconds(15, { stable: 0.5, candidate: 0.5 }, { candidate: 0.4 })
+  t.match(await status(), { phase: 'RolledBack', cause: 'failure' })
+  t.equal(world.gateway.policy().splitBy, undefined)
+})
