@@ -14,6 +14,7 @@ export interface ProcessRow {
   readonly pid: number | null
   /** Milliseconds since the epoch after which it is to be stopped; null: it is wanted. */
   readonly stopAt: number | null
+  readonly createdAt: number
 }
 
 type Named = Pick<ProcessRow, 'deployment' | 'number'>
@@ -38,10 +39,10 @@ export function createDeploymentTable({ db }: Store) {
     /** In the order in which they were added. */
     of: (deployment: string): ProcessRow[] => selectOf.all(deployment).map(toRow),
     all: (): ProcessRow[] => selectAll.all().map(toRow),
-    add(row: Omit<ProcessRow, 'pid' | 'stopAt'> & { createdAt: number }): ProcessRow {
+    add(row: Omit<ProcessRow, 'pid' | 'stopAt'>): ProcessRow {
       const { deployment, number, model, version, drill, port, createdAt } = row
       insert.run(deployment, number, model, version, drill && JSON.stringify(drill), port, createdAt)
-      return { deployment, number, model, version, drill, port, pid: null, stopAt: null }
+      return { ...row, pid: null, stopAt: null }
     },
     setPid: ({ deployment, number }: Named, pid: number | null) =>
       void updatePid.run(pid, deployment, number),
@@ -61,5 +62,6 @@ function toRow(row: Record<string, SQLOutputValue>): ProcessRow {
     port: Number(row['port']),
     pid: row['pid'] === null ? null : Number(row['pid']),
     stopAt: row['stop_at'] === null ? null : Number(row['stop_at']),
+    createdAt: Number(row['created_at']),
   }
 }

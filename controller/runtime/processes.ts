@@ -8,6 +8,8 @@ import { freePort, tryPort } from '../../lib/ports.ts'
 import type { VersionLookup } from '../registry/registry.ts'
 import type { Store } from '../store.ts'
 import { createDeploymentTable, type ProcessRow } from './deployment-table.ts'
+import { createExitWatch } from './exit-watch.ts'
+import type { DeploymentObserver } from './facts.ts'
 import { endProcess, isOurProcess } from './process-identity.ts'
 import { statusOf } from './process-status.ts'
 import type { Deployment, DeploymentSpec, DeploymentStatus, Runtime } from './runtime.ts'
@@ -36,7 +38,7 @@ const LOG_TAIL_BYTES = 64 * 1024
  * Model servers as processes of this machine. They outlive the controller: what they are, their ports and pids are in the store,
  * and a controller that starts again adopts them.
  */
-export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime {
+export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & DeploymentObserver {
   const { registry, stateDir, host, clock, log } = options
   const table = createDeploymentTable(options.store)
   const starting = new Set<string>()
@@ -46,6 +48,7 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime {
   mkdirSync(logDir, { recursive: true })
   const endpointOf = (row: ProcessRow) => `http://${host}:${row.port}`
   const logFile = (id: string) => join(logDir, `${id}.log`)
+  const exits = createExitWatch({ fileOf: logFile, clock, log })
   const wantedOf = (id: string) => table.of(id).filter(isWanted)
 
   /** Once at a time: supervision, too, looks at a process that is about to be started, and has no pid yet. */
@@ -56,7 +59,9 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime {
       const dir = await registry.fetch(row.model, version)
       const { ownerPid } = options
       const onError = (err: Error) => log.error({ err, deployment, port }, 'could not start a model server')
-      const pid = spawnServer({ dir, host, port, drill, ownerPid, logFile: logFile(deployment), onError })
+      const child = spawnServer({ dir, host, port, drill, ownerPid, logFile: logFile(deployment), onError })
+      const { pid } = child
+      if (pid !== undefined) exits.began(deployment, pid, child)
       table.setPid(row, pid ?? null)
       log.info({ deployment, version, port, pid }, 'started a model server')
     } finally {
@@ -66,7 +71,10 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime {
 
   async function end(row: ProcessRow): Promise<void> {
     const { deployment, port, pid } = row
-    if (pid !== null) await endProcess(pid, SERVING, clock)
+    if (pid !== null) {
+      exits.expect(pid)
+      await endProcess(pid, SERVING, clock)
+    }
     table.remove(row)
     restarts.delete(keyOf(row))
     log.info({ deployment, port }, 'stopped a model server')
@@ -90,7 +98,8 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime {
     const row = table.get(listed) // as it is now: the list it comes from may be older than its process
     const key = keyOf(listed)
     if (row === undefined || starting.has(key)) return
-    if (row.pid !== null && (await isOurProcess(row.pid, SERVING))) return
+    if (row.pid !== null && (await isOurProcess(row.pid, SERVING))) return exits.look(row.deployment, row.pid)
+    if (row.pid !== null) await exits.foundGone(row.deployment, row.pid)
     const known = restarts.get(key) ?? { attempts: 0, notBefore: 0 }
     if (clock.now() < known.notBefore) return
     const delay = Math.min(RESTART_DELAY_LIMIT_MS, 500 * 2 ** known.attempts)
@@ -191,6 +200,12 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime {
     scale,
     status,
     list,
+    async facts(id) {
+      const rows = wantedOf(id)
+      if (rows.length === 0) return undefined
+      const pids = rows.flatMap(({ pid }) => (pid === null ? [] : [pid]))
+      return exits.facts(id, pids, Math.min(...rows.map(({ createdAt }) => createdAt)))
+    },
     at: endpoint => list().find(({ endpoints }) => endpoints.includes(endpoint)),
     stop(id, afterMs = 0) {
       const at = clock.now() + afterMs
@@ -209,11 +224,10 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime {
       await Promise.all(ending.values())
     },
     async stopAll() {
-      const running = table.all().filter(row => row.pid !== null)
-      await Promise.all(
-        running.map(row => (row.pid === null ? undefined : endProcess(row.pid, SERVING, clock))),
-      )
-      for (const row of running) table.setPid(row, null)
+      const running = table.all().flatMap(row => (row.pid === null ? [] : [{ row, pid: row.pid }]))
+      for (const { pid } of running) exits.expect(pid)
+      await Promise.all(running.map(({ pid }) => endProcess(pid, SERVING, clock)))
+      for (const { row } of running) table.setPid(row, null)
     },
   }
 }
