@@ -236,9 +236,14 @@ export function createEnvironments(options: EnvironmentsOptions) {
     prepareRollback,
     revert: revertTo,
     markGood,
-    /** Whether a deployment leads the public route's users elsewhere just now. */
-    changesRoute: () =>
-      (['canary', 'production'] as const).some(name => environments.get(name).state.work !== null),
+    /** Throws while a deployment leads the public route elsewhere; following what others did is none. */
+    requireFree(asked: string): void {
+      if (asked !== route) return
+      for (const name of ['canary', 'production'] as const) {
+        const { state } = environments.get(name)
+        if (state.work?.kind !== 'deploy' || state.work.how !== 'follow') requireIdle(state)
+      }
+    },
   }
 }
 

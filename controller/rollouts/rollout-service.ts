@@ -25,6 +25,8 @@ export interface RolloutServiceOptions {
   readonly hasPrometheus: boolean
   /** Has the reconciler look at the rollout at once. */
   readonly nudge: (name: string) => void
+  /** Throws while something else changes whom the route leads to. */
+  readonly requireFree?: ((route: string) => void) | undefined
 }
 
 export interface VerbRequest {
@@ -58,12 +60,14 @@ export function createRolloutService(options: RolloutServiceOptions) {
     const file = parseRollout(named)
     refuseMetrics(file, options.hasPrometheus)
     const { name } = file.metadata
+    options.requireFree?.(file.spec.route)
     if (rollouts.get(name)) throw new WeirError('conflict', `a rollout "${name}" exists already`)
     const old = otherThatMakesRoom(file)
     const superseded = old?.state
     const state = await firstState(name, file, { gateway, registry, runtime, now: clock.now(), superseded })
     return () => {
       store.transaction(() => {
+        options.requireFree?.(file.spec.route)
         const other = otherThatMakesRoom(file) // another request may have come in while the versions were looked up
         if (other?.name !== old?.name)
           throw new WeirError('conflict', 'another rollout was started meanwhile')
