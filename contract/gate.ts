@@ -118,7 +118,7 @@ export const gateEvidence = z.discriminatedUnion('gate', [
     /** The most that one of its processes had resident, under the load and since its start. */
     loadedBytes: bytes,
     peakBytes: bytes,
-    limitBytes: z.number(),
+    limitBytes: bytes,
     exits: z.array(seenExit),
   }),
   z.object({

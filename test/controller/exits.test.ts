@@ -1,0 +1,202 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import t, { type Test } from 'tap'
+import { causeOfEnding } from '../../contract/exit-record.ts'
+import { parseExits } from '../../controller/runtime/exit-log.ts'
+import { createExitWatch } from '../../controller/runtime/exit-watch.ts'
+import type { SeenExit } from '../../controller/runtime/facts.ts'
+import { createProcessRuntime } from '../../controller/runtime/processes.ts'
+import { openStore } from '../../controller/store.ts'
+import { systemClock } from '../../lib/clock.ts'
+import { createLog } from '../../lib/log.ts'
+import { countOomKills } from '../../lib/oom-kills.ts'
+import { until } from '../helpers/until.ts'
+import { writeCustomFolder } from '../serving/custom-folder.ts'
+import { colourManifest, writeModelFolder } from '../serving/model-folder.ts'
+import { localRegistry } from './local-registry.ts'
+
+// How processes end that nobody asked to end, seen by the runtime: real model servers.
+
+const LIMIT_MS = 30_000
+
+t.test(
+  'a process that is killed is a crash, and stays in the record of a controller that starts again',
+  async t => {
+    const world = createWorld(t, dirname(dirname(await writeModelFolder(t.testdir()))))
+    const first = world.controller()
+    const version = await first.registry.get('model', '1')
+    await first.runtime.deploy({ id: 'a', version })
+    await until('ready', LIMIT_MS, async () => (await first.runtime.status('a')).kind === 'ready')
+    const facts = await first.runtime.facts('a')
+    t.match(facts, { running: true, exits: [] })
+    t.ok((facts?.peakBytes ?? 0) > 50e6)
+    const pid = first.pidOf('a')
+    process.kill(pid, 'SIGKILL')
+    const [exit] = await until('an exit', LIMIT_MS, () => exitsOf(first.runtime, 'a'))
+    t.match(exit, {
+      pid,
+      cause: 'crash',
+      signal: 'SIGKILL',
+      code: null,
+      reason: 'ended by SIGKILL',
+      limitBytes: null,
+    })
+    await until('ready again', LIMIT_MS, async () => (await first.runtime.status('a')).kind === 'ready')
+    await first.runtime.deploy({ id: 'b', version })
+    await until('b is ready', LIMIT_MS, async () => (await first.runtime.status('b')).kind === 'ready')
+    first.runtime.stop('b')
+    await until('b is stopped', LIMIT_MS, async () => (await first.runtime.status('b')).kind === 'absent')
+    t.equal(await first.runtime.facts('b'), undefined)
+    t.same(parseExits(await first.runtime.logs('b')), [], 'an end that was asked for is none of them')
+    await first.end()
+
+    const second = world.controller()
+    t.equal((await second.runtime.facts('a'))?.exits.length, 1)
+  },
+)
+
+t.test('over its memory limit a version is never ready, and its end tells limit and peak', async t => {
+  const manifest = colourManifest({ memoryLimitMiB: 64 })
+  const world = createWorld(t, dirname(dirname(await writeModelFolder(t.testdir(), { manifest }))))
+  const { runtime, registry } = world.controller()
+  await runtime.deploy({ id: 'a', version: await registry.get('model', '1') })
+  const exits = await until('an exit', LIMIT_MS, async () => {
+    t.not((await runtime.status('a')).kind, 'ready')
+    return exitsOf(runtime, 'a')
+  })
+  t.match(exits[0], {
+    cause: 'memory-limit',
+    code: 1,
+    limitBytes: 64 * 2 ** 20,
+    reason: /over the limit of 64/,
+  })
+  t.ok((exits[0]?.peakBytes ?? 0) > 64 * 2 ** 20)
+})
+
+t.test('a command that ends again and again is recorded each time', async t => {
+  const folder = await writeCustomFolder(t.testdir(), {
+    files: { 'crash.sh': 'exit 7\n' },
+    server: { command: ['sh', 'crash.sh'] },
+  })
+  const world = createWorld(t, dirname(dirname(folder)))
+  const { runtime, registry } = world.controller()
+  await runtime.deploy({ id: 'a', version: await registry.get('custom', '1') })
+  const exits = await until('three exits', LIMIT_MS, async () => {
+    const { exits = [] } = (await runtime.facts('a')) ?? {}
+    return exits.length >= 3 && exits
+  })
+  for (const exit of exits) t.match(exit, { cause: 'crash', code: 7, reason: 'ended with code 7' })
+  t.equal((await runtime.facts('a'))?.running, true, 'what keeps it running is there')
+})
+
+t.test('of a process that an earlier controller started it is only known that it has gone', async t => {
+  const dir = t.testdir()
+  const watch = createExitWatch({
+    fileOf: id => join(dir, id),
+    clock: systemClock,
+    log: createLog('test', 'silent'),
+  })
+  const gone = spawn('true')
+  await once(gone, 'exit')
+  const { pid = 0 } = gone
+  await watch.foundGone('a', pid)
+  await watch.foundGone('a', pid)
+  const { exits, running } = await watch.facts('a', [pid], 0)
+  t.match(exits, [{ pid, cause: 'unknown', code: null, signal: null, reason: 'ended while nobody watched' }])
+  t.notOk(running)
+})
+
+t.test('out of memory is said only where the kernel counted a kill, and killed', async t => {
+  t.equal(causeOfEnding('SIGKILL', { before: 3, after: 4 }), 'out-of-memory')
+  t.equal(causeOfEnding('SIGKILL', { before: 3, after: 3 }), 'crash')
+  t.equal(causeOfEnding('SIGSEGV', { before: 3, after: 4 }), 'crash')
+  t.equal(causeOfEnding(null, { before: 3, after: 4 }), 'crash')
+  t.equal(causeOfEnding('SIGKILL', { before: undefined, after: 4 }), 'crash')
+})
+
+t.test("the kernel's count is its own cgroup's where there is one", async t => {
+  const events = 'low 0\noom 2\noom_kill 1\noom_group_kill 0\n'
+  const vmstat = 'nr_free_pages 12\noom_kill 7\n'
+  const root = t.testdir({
+    v2: {
+      proc: { self: { cgroup: '0::/weir.slice\n' }, vmstat },
+      sys: { fs: { cgroup: { 'weir.slice': { 'memory.events': events } } } },
+    },
+    v1: {
+      proc: { self: { cgroup: '4:memory:/x\n' }, vmstat },
+      sys: { fs: { cgroup: { memory: { 'memory.oom_control': 'under_oom 0\noom_kill 5\n' } } } },
+    },
+    none: { proc: { vmstat } },
+    elsewhere: {},
+  })
+  t.equal(countOomKills(join(root, 'v2')), 1)
+  t.equal(countOomKills(join(root, 'v1')), 5)
+  t.equal(countOomKills(join(root, 'none')), 7)
+  t.equal(countOomKills(join(root, 'elsewhere')), undefined)
+})
+
+t.test('only whole lines with a well-formed exit are exits', async t => {
+  const exit = {
+    pid: 1,
+    cause: 'crash',
+    code: 3,
+    signal: null,
+    peakBytes: null,
+    limitBytes: null,
+    reason: 'x',
+  }
+  const line = JSON.stringify({ time: 5, msg: 'ended', exit })
+  t.strictSame(parseExits(`${line}\n{"exit":{}}\n"exit": not json\nTraceback\n`), [{ ...exit, at: 5 }])
+})
+
+type Runtime = ReturnType<typeof createProcessRuntime>
+
+async function exitsOf(runtime: Runtime, id: string): Promise<readonly SeenExit[] | false> {
+  const { exits = [] } = (await runtime.facts(id)) ?? {}
+  return exits.length > 0 && exits
+}
+
+/** Controllers that follow each other on one state folder. */
+function createWorld(t: Test, modelsDir: string) {
+  const stateDir = mkdtempSync(join(tmpdir(), 'weir-'))
+  const stops: (() => Promise<void>)[] = []
+  t.teardown(async () => {
+    for (const stop of stops) await stop()
+    rmSync(stateDir, { recursive: true, force: true })
+  })
+  function controller() {
+    const store = openStore(stateDir)
+    const registry = localRegistry(modelsDir, store)
+    const runtime = createProcessRuntime({
+      store,
+      registry,
+      stateDir,
+      host: '127.0.0.1',
+      firstPort: 19_900,
+      clock: systemClock,
+      log: createLog('test', 'silent'),
+      ownerPid: process.pid,
+    })
+    const stop = new AbortController()
+    const supervision = runtime.supervise(stop.signal)
+    let ended = false
+    async function end(): Promise<void> {
+      ended = true
+      stop.abort()
+      await supervision
+      store.close()
+    }
+    stops.push(async () => {
+      if (ended) return
+      stop.abort()
+      await runtime.stopAll()
+      await end()
+    })
+    const pids = store.db.prepare('SELECT pid FROM processes WHERE deployment = ?')
+    return { runtime, registry, end, pidOf: (id: string) => Number(pids.get(id)?.['pid'] ?? 0) }
+  }
+  return { controller }
+}
