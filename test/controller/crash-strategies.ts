@@ -23,6 +23,7 @@ function copies(count: number, results: Readonly<Record<string, number>>): Happe
 
 const pinned = { sticky: { header: 'x-user-id' } }
 const goal = { label: 'correct' }
+const regions = { candidate: ['eu'], 'arm-3': ['us'] }
 
 /** Seconds in which so many of 20 users of each arm report that its answer was right. */
 function users(count: number, right: Readonly<Record<string, number>>): Happening[] {
@@ -90,6 +91,38 @@ export const STRATEGIES: Readonly<Record<string, Script>> = {
     policy: pinned,
     spec: { strategy: { ab: { goal, approval: true } }, analysis },
     happenings: users(25, { stable: 17, candidate: 8 }),
+  },
+  'a/b of three, the third won': {
+    policy: pinned,
+    spec: { strategy: { ab: { goal, arms: [{ version: '3', weight: 30 }], weight: 30 } }, analysis },
+    happenings: users(25, { stable: 8, candidate: 8, 'arm-3': 17 }),
+  },
+  'a/b of three, one withdrawn, the other approved': {
+    policy: pinned,
+    spec: { strategy: { ab: { goal, arms: [{ version: '3' }], approval: true } }, analysis },
+    happenings: [
+      ...users(20, { stable: 14, candidate: 4, 'arm-3': 14 }),
+      ...users(20, { stable: 8, candidate: 8, 'arm-3': 18 }),
+      verb('approve'),
+      ...seconds(3),
+    ],
+  },
+  'a/b of three, one withdrawn while paused, then the other': {
+    policy: pinned,
+    spec: { strategy: { ab: { goal, arms: [{ version: '3' }] } }, analysis },
+    happenings: [
+      ...users(5, { stable: 14, candidate: 14, 'arm-3': 14 }),
+      verb('pause'),
+      ...users(20, { stable: 14, candidate: 14, 'arm-3': 4 }),
+      ...users(20, { stable: 16, candidate: 4, 'arm-3': 4 }),
+    ],
+  },
+  'a/b by a header, aborted': {
+    spec: {
+      strategy: { ab: { goal, arms: [{ version: '3' }], by: { header: 'x-region', values: regions } } },
+      analysis,
+    },
+    happenings: [...users(6, { stable: 14, candidate: 14, 'arm-3': 14 }), verb('abort'), ...seconds(3)],
   },
   'shadow, promoted': {
     spec: { strategy: { shadow: {} }, analysis },

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import type { Test } from 'tap'
 import type { HookPayload } from '../../contract/webhook.ts'
 import type { AuditRecord } from '../../controller/audit.ts'
+import type { FallenArm } from '../../controller/rollouts/arms.ts'
 import type { RolloutState } from '../../controller/rollouts/rollout-state.ts'
 import { changeable, NAME, start, type CrashWorld, type Happening, type Script } from './crash-scripts.ts'
 import { startControl, startWorld, type Control } from './control.ts'
@@ -110,8 +111,8 @@ function outcomeOf({ gateway, runtime }: CrashWorld, { store }: Control): unknow
   const all = (sql: string) => store.db.prepare(sql).all()
   const text = JSON.stringify({
     rollouts: all('SELECT name, state, active FROM rollouts').map(({ name, state, active }) => {
-      const { phase, cause, step, weightBp, mirrorPercent, stable, candidate, policyVersion, endedAt } =
-        JSON.parse(String(state)) as RolloutState
+      const read = JSON.parse(String(state)) as RolloutState
+      const { phase, cause, step, weightBp, mirrorPercent, stable, candidate, policyVersion, endedAt } = read
       const ended = endedAt !== null
       return {
         name,
@@ -124,6 +125,7 @@ function outcomeOf({ gateway, runtime }: CrashWorld, { store }: Control): unknow
         stable,
         candidate,
         policyVersion,
+        arms: read.experiment && { ...read.experiment, fallen: read.experiment.fallen.map(fallenAs) },
         ended,
       }
     }),
@@ -146,6 +148,10 @@ function outcomeOf({ gateway, runtime }: CrashWorld, { store }: Control): unknow
   return JSON.parse(
     endpoints.reduce((rest, endpoint, index) => rest.replaceAll(endpoint, `endpoint ${index}`), text),
   )
+}
+
+function fallenAs({ variant, cause, released }: FallenArm): object {
+  return { variant, cause, released }
 }
 
 /** Told of the traffic that one controller saw. */

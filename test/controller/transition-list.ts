@@ -1,7 +1,14 @@
 import type { Decision } from '../../contract/history.ts'
 import type { RolloutSpec } from '../../contract/rollout.ts'
+import {
+  standingVariants,
+  type Arm,
+  type Experiment,
+  type FallenArm,
+} from '../../controller/rollouts/arms.ts'
 import { nextState, type Observation } from '../../controller/rollouts/rollout-machine.ts'
 import { isOver, type RolloutState } from '../../controller/rollouts/rollout-state.ts'
+import type { DeploymentStatus } from '../../controller/runtime/runtime.ts'
 import { applyVerb, VERBS } from '../../controller/rollouts/verbs.ts'
 
 const EVIDENCE: Readonly<Record<NonNullable<Decision['cause']>, true>> = {
@@ -19,7 +26,17 @@ export function transitionOf(before: RolloutState, after: RolloutState): string 
     return `${before.phase} → ${placeOf(after)}`
   if (before.weightBp !== after.weightBp) return `${before.phase}: weight`
   if (before.mirrorPercent !== after.mirrorPercent) return `${before.phase}: mirror`
+  const arms = changeOfArms(before.experiment, after.experiment)
+  if (arms !== null) return `${before.phase}: ${arms}`
   return before.step === after.step ? null : `${before.phase}: step`
+}
+
+function changeOfArms(before: Experiment | null, after: Experiment | null): string | null {
+  if (before === null || after === null) return null
+  if (before.isDealt !== after.isDealt) return 'arms dealt'
+  if (before.fallen.length !== after.fallen.length) return 'arm withdrawn'
+  const released = ({ fallen }: Experiment) => fallen.filter(arm => arm.released).length
+  return released(before) === released(after) ? null : 'arm released'
 }
 
 /** Whichever evidence speaks against the candidate, what is done is the same. */
@@ -55,6 +72,7 @@ function keyOf({
   mirrorPercent,
   lastDecision,
   withdrawnAt,
+  experiment,
 }: RolloutState): string {
   return JSON.stringify([
     phase,
@@ -64,7 +82,12 @@ function keyOf({
     mirrorPercent,
     lastDecision === null,
     withdrawnAt === null,
+    experiment && [experiment.isDealt, experiment.main, experiment.winner, experiment.fallen.map(fallKey)],
   ])
+}
+
+function fallKey({ variant, released }: FallenArm): string {
+  return `${variant} ${released}`
 }
 
 function* successors(state: RolloutState, spec: RolloutSpec): Generator<RolloutState> {
@@ -90,6 +113,11 @@ function* observations(state: RolloutState): Generator<Observation> {
     policyAsWanted: true,
     policyWeightBp: state.weightBp,
     candidate: { kind: 'ready', endpoints: ['http://127.0.0.1:9102'], digest: state.candidate.digest },
+    arms: armsAre(state, arm => ({
+      kind: 'ready',
+      endpoints: [`http://127.0.0.1:${arm.variant}`],
+      digest: arm.digest,
+    })),
     ejection: { action: 'none' },
     decision: decision('advance'),
     holds: [],
@@ -106,7 +134,35 @@ function* observations(state: RolloutState): Generator<Observation> {
 const endpoints = ['http://127.0.0.1:9102']
 const metric = { name: 'gpu-errors', value: 1, reason: 'gpu-errors is 1' }
 
-function differences({ policyVersion: own, step }: RolloutState): readonly Partial<Observation>[] {
+function armsAre(
+  { experiment }: RolloutState,
+  status: (arm: Arm) => DeploymentStatus,
+): NonNullable<Observation['arms']> {
+  return Object.fromEntries((experiment?.others ?? []).map(arm => [arm.variant, status(arm)]))
+}
+
+/** Of an experiment: an arm wins, loses or is ejected for good; a further version is not, or never, ready. */
+function differencesOfArms(state: RolloutState): readonly Partial<Observation>[] {
+  const { experiment } = state
+  if (experiment === null) return []
+  const of = (variant: string): Partial<Observation>[] => [
+    { decision: decision('advance', { winner: variant }) },
+    { decision: decision('hold', { lost: variant }) },
+    { ejections: { [variant]: { action: 'withdraw', cause: 'unavailable', reason: 'three trials failed' } } },
+  ]
+  const weights = { candidate: 3000, 'arm-3': 1000 }
+  const policyVersion = (state.policyVersion ?? 0) + 1
+  return [
+    ...standingVariants(state).flatMap(of),
+    { arms: armsAre(state, () => ({ kind: 'starting', endpoints: [], reason: 'loading' })) },
+    { arms: armsAre(state, () => ({ kind: 'refused', endpoints: [], reason: 'the digest differs' })) },
+    { arms: armsAre(state, () => ({ kind: 'ready', endpoints, digest: 'sha256:other' })) },
+    { policyVersion, policyAsWanted: false, policyWeightBp: 3000, policyWeightsBp: weights },
+  ]
+}
+
+function differences(state: RolloutState): readonly Partial<Observation>[] {
+  const { policyVersion: own, step } = state
   const policyVersion = (own ?? 0) + 1
   const asked = { reason: null, answeredAt: 1 }
   const steps = [
@@ -116,6 +172,7 @@ function differences({ policyVersion: own, step }: RolloutState): readonly Parti
   ]
   return [
     ...DIFFERENCES,
+    ...differencesOfArms(state),
     { policyVersion },
     ...steps.map(steps => ({ hooks: { rollbackAskedBy: undefined, steps } })),
     { hooks: { rollbackAskedBy: 'panic-button', steps: new Map() } },
@@ -141,7 +198,14 @@ const DIFFERENCES: readonly Partial<Observation>[] = [
   { metrics: [{ ...metric, action: 'pause' }] },
 ]
 
-function decision(action: Decision['action']): Decision {
+function decision(
+  action: Decision['action'],
+  { winner = null, lost }: { readonly winner?: string | null; readonly lost?: string } = {},
+): Decision {
   const exposure = { stable: 1000, candidate: 1000 }
-  return { t: 1, action, e: 1, threshold: 100, cause: null, u: 0.5, exposure, reason: 'because' }
+  const figures = { successes: 1, trials: 2, better: 1, worse: 1, harm: 1, requests: 1000 }
+  const arms =
+    lost === undefined ? [] : [{ variant: lost, verdict: 'worse', cause: 'feedback', ...figures } as const]
+  const experiment = { threshold: 40, control: { successes: 1, trials: 2, requests: 1000 }, arms, winner }
+  return { t: 1, action, e: 1, threshold: 100, cause: null, u: 0.5, exposure, reason: 'because', experiment }
 }
