@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { PHASES } from '../contract/rollout.ts'
+import { modelCalls } from './models.ts'
 import { jsonRequest, type ClientOptions } from './request.ts'
 
 const decision = z.object({
@@ -99,8 +100,6 @@ const verification = z.object({
   firstBad: z.object({ seq: z.number(), problem: z.string(), message: z.string() }).nullable(),
 })
 
-const modelVersion = z.object({ model: z.string(), version: z.string(), digest: z.string() })
-
 const list = <Item extends z.ZodType>(item: Item) => z.object({ items: z.array(item) })
 
 export interface VerbOptions {
@@ -137,10 +136,7 @@ export function createControllerClient(options: ClientOptions & { readonly actor
       z
         .object({ rollout: z.unknown(), history: z.unknown() })
         .parse((await request('GET', `${path(name)}/evidence`)).body),
-    versions: async (model: string) =>
-      list(modelVersion).parse(
-        (await request('GET', `/v1/models/${encodeURIComponent(model)}/versions`)).body,
-      ).items,
+    ...modelCalls(request, actorHeader),
     async audit({ subject, limit }: { subject?: string | undefined; limit?: number | undefined } = {}) {
       const query = new URLSearchParams()
       if (subject !== undefined) query.set('subject', subject)

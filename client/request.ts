@@ -14,9 +14,16 @@ export interface JsonAnswer {
 }
 
 interface RequestOptions {
+  /** Sent as JSON. */
   readonly body?: unknown
+  /** Sent as a form, in place of a body. */
+  readonly form?: FormData
   readonly headers?: Readonly<Record<string, string>>
+  /** In place of the client's. */
+  readonly timeoutMs?: number
 }
+
+export type JsonRequest = ReturnType<typeof jsonRequest>
 
 const DEFAULT_TIMEOUT_MS = 5000
 
@@ -24,11 +31,11 @@ const DEFAULT_TIMEOUT_MS = 5000
  * Requests to one of our APIs. A refusal becomes the WeirError that the other side meant, with its stable code; a peer that
  * cannot be reached or does not answer in time becomes `bad_gateway` or `gateway_timeout`, naming the address.
  */
-export function jsonRequest({ baseUrl, timeoutMs = DEFAULT_TIMEOUT_MS }: ClientOptions) {
+export function jsonRequest({ baseUrl, timeoutMs: usualMs = DEFAULT_TIMEOUT_MS }: ClientOptions) {
   return async (
     method: string,
     path: string,
-    { body, headers = {} }: RequestOptions = {},
+    { body, form, headers = {}, timeoutMs = usualMs }: RequestOptions = {},
   ): Promise<JsonAnswer> => {
     const response = await send(`${baseUrl}${path}`, {
       method,
@@ -38,6 +45,7 @@ export function jsonRequest({ baseUrl, timeoutMs = DEFAULT_TIMEOUT_MS }: ClientO
         ...headers,
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(form === undefined ? {} : { body: form }),
       signal: AbortSignal.timeout(timeoutMs),
     })
     const parsed = parseBody(response.text)

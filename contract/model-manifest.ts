@@ -149,7 +149,8 @@ const onnxManifest = z
 export type ModelManifest = z.infer<typeof onnxManifest>
 
 const route = z.string().regex(/^\/[^\s?#]*$/, 'must be a path, such as /predict')
-const relativePath = z
+/** Of a file of a version's folder. */
+export const relativePath = z
   .string()
   .regex(/^(?!\.\.?(\/|$))[\w.-]+(\/(?!\.\.?(\/|$))[\w.-]+)*$/, 'must be a path below this folder')
 const variableName = z.string().regex(/^[A-Za-z_]\w*$/, 'must be the name of an environment variable')

@@ -19,3 +19,22 @@ export const modelVersion = z.object({
   failed: z.string().nullable(),
 })
 export type ModelVersionView = z.infer<typeof modelVersion>
+
+/** PUT of an alias; null takes it away. */
+export const aliasBody = z.strictObject({
+  version: z.string().min(1).max(63).nullable(),
+  reason: z.string().max(1000).optional(),
+})
+
+/** One version with its manifest as it is kept. */
+export const modelVersionDetails = modelVersion.extend({ manifest: z.looseObject({}) })
+export type ModelVersionDetails = z.infer<typeof modelVersionDetails>
+
+/** One line about a model; `latest`: its highest number. */
+export const modelSummary = z.object({
+  name: z.string(),
+  versions: z.int(),
+  latest: z.string().nullable(),
+  aliases: z.partialRecord(alias, z.string()),
+})
+export type ModelSummary = z.infer<typeof modelSummary>

@@ -13,7 +13,10 @@ import type { Audit } from './audit.ts'
 import { addEvents } from './events.ts'
 import type { ControllerMetrics } from './metrics.ts'
 import { createIdempotency } from './idempotency.ts'
-import type { VersionLookup } from './registry/registry.ts'
+import { query } from './query.ts'
+import { addModels } from './registry/registry-api.ts'
+import type { Registry } from './registry/registry.ts'
+import type { Uploads } from './registry/uploads.ts'
 import { explainRollout } from './rollouts/explain.ts'
 import type { RolloutService, VerbRequest } from './rollouts/rollout-service.ts'
 import { rolloutView } from './rollouts/rollout-view.ts'
@@ -23,7 +26,9 @@ import type { Store } from './store.ts'
 
 export interface ControllerAppOptions {
   readonly service: RolloutService
-  readonly registry: VersionLookup
+  readonly registry: Registry
+  /** Versions on their way in. */
+  readonly uploads: Uploads
   readonly runtime: Runtime
   readonly audit: Audit
   readonly store: Store
@@ -34,12 +39,18 @@ export interface ControllerAppOptions {
 }
 
 const BODY_LIMIT_BYTES = 1024 * 1024
+/** For the version of a model, which may have 2 GiB; one that stands still is given up much sooner. */
+const REQUEST_TIMEOUT_MS = 15 * 60_000
 const named = z.object({ name: z.string().max(63) })
 const reasonBody = z.strictObject({ reason: z.string().max(1000).optional() }).nullish()
 
 /** The controller's API, without listening. */
 export async function createControllerApp(options: ControllerAppOptions): Promise<FastifyInstance> {
-  const app = createHttpServer({ log: options.log, bodyLimitBytes: BODY_LIMIT_BYTES })
+  const app = createHttpServer({
+    log: options.log,
+    bodyLimitBytes: BODY_LIMIT_BYTES,
+    requestTimeoutMs: REQUEST_TIMEOUT_MS,
+  })
   refuseUnknownQueries(app)
   await app.register(swagger, {
     openapi: { info: { title: 'Weir controller', version: '1' } },
@@ -48,6 +59,7 @@ export async function createControllerApp(options: ControllerAppOptions): Promis
   await app.register(swaggerUi, { routePrefix: '/docs' })
   addRollouts(app, options)
   addModels(app, options)
+  addLogs(app, options)
   addAudit(app, options)
   addEvents(app, options)
   app.get('/v1/alerts', async () => ({ items: options.alerts.list().map(alertView) }))
@@ -59,19 +71,10 @@ export async function createControllerApp(options: ControllerAppOptions): Promis
   return app
 }
 
-/** A misspelt query parameter must not be ignored: an operator would take the answer for a filtered one. */
+/** Also where a route has no parameter at all. */
 function refuseUnknownQueries(app: FastifyInstance): void {
   app.addHook('onRoute', route => {
     if (route.url.startsWith('/v1/')) route.schema = { querystring: query({}), ...route.schema }
-  })
-}
-
-function query<Shape extends z.ZodRawShape>(shape: Shape) {
-  return z.strictObject(shape, {
-    error: issue =>
-      issue.code === 'unrecognized_keys'
-        ? `unknown query parameter ${issue.keys.map(key => `"${key}"`).join(', ')}`
-        : undefined,
   })
 }
 
@@ -163,12 +166,8 @@ function addRollouts(plain: FastifyInstance, { service, store, clock }: Controll
   )
 }
 
-function addModels(plain: FastifyInstance, { registry, runtime }: ControllerAppOptions): void {
+function addLogs(plain: FastifyInstance, { runtime }: ControllerAppOptions): void {
   const app = plain.withTypeProvider<ZodTypeProvider>()
-  app.get('/v1/models/:name/versions', { schema: { params: named } }, async request => {
-    const versions = await registry.versions(request.params.name)
-    return { items: versions.map(({ model, version, digest }) => ({ model, version, digest })) }
-  })
   const logParams = z.object({ model: z.string(), version: z.string() })
   app.get('/v1/logs/:model/:version', { schema: { params: logParams } }, async (request, reply) => {
     const { model, version } = request.params

@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { z } from 'zod'
 import { createGatewayClient } from '../client/gateway.ts'
 import { systemClock } from '../lib/clock.ts'
@@ -22,6 +23,7 @@ import { createControllerMetrics } from './metrics.ts'
 import { readOptions } from './options.ts'
 import { createLocalRegistry } from './registry/local.ts'
 import { createModelFolder } from './registry/model-folder.ts'
+import { createUploads } from './registry/uploads.ts'
 import { createRecordedGateway } from './recorded-gateway.ts'
 import { createHooks, tellChanges } from './rollouts/hooks.ts'
 import { createReconciler } from './rollouts/reconcile.ts'
@@ -109,6 +111,7 @@ async function main(): Promise<void> {
   const app = await createControllerApp({
     service,
     registry,
+    uploads: createUploads(join(stateDir, 'uploads')),
     runtime,
     audit,
     store,

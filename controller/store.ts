@@ -32,7 +32,7 @@ function prepareStore(db: DatabaseSync): Store {
       committed.emit('commit')
       return result
     } catch (error) {
-      db.exec('ROLLBACK')
+      if (db.isTransaction) db.exec('ROLLBACK') // on a full disk SQLite has done so itself
       throw error
     }
   }

@@ -7,6 +7,7 @@ import type { Store } from '../store.ts'
 import { readContent, type Content } from './content.ts'
 import { requireName, type ModelFolder } from './model-folder.ts'
 import { createRegistryTable, type Arrival } from './registry-table.ts'
+import { storageFull } from './storage-full.ts'
 import type { AliasDecision, ModelVersion, Registered, RegisterOptions, Registry } from './registry.ts'
 
 export interface LocalRegistryOptions {
@@ -86,11 +87,21 @@ export function createLocalRegistry({ folder, store, audit, clock }: LocalRegist
       const arrival = { model, version, digest, registeredAt: clock.now(), registeredBy: options.actor }
       store.transaction(() => table.expect(arrival))
       if (await place(arriving, arrival)) {
-        finish(arrival)
+        await finishOrWithdraw(arrival)
         return { version: await get(model, version), created: true }
       }
     }
     throw new WeirError('conflict', `other processes take the numbers of ${model}: try again`)
+  }
+
+  /** What cannot be recorded is not kept; its note goes now or, if that is not possible either, at the next start. */
+  async function finishOrWithdraw(arrival: Arrival): Promise<void> {
+    try {
+      finish(arrival)
+    } catch (error) {
+      await folder.withdraw(arrival.model, arrival.version)
+      throw error
+    }
   }
 
   async function place(arriving: string, arrival: Arrival): Promise<boolean> {
@@ -143,7 +154,11 @@ export function createLocalRegistry({ folder, store, audit, clock }: LocalRegist
     versions,
     get,
     register: (model, source, options) =>
-      inTurn(() => register(model, source, options).catch(sayStorageIsFull)),
+      inTurn(() =>
+        register(model, source, options).catch((error: Error) => {
+          throw storageFull(error)
+        }),
+      ),
     async aliases(model) {
       await versions(model)
       return table.aliases(model)
@@ -192,18 +207,4 @@ function unregistered(model: string, version: string, digest: string): ModelVers
 function nextNumber(taken: readonly string[]): string {
   const numbers = taken.filter(name => /^\d{1,9}$/.test(name)).map(Number)
   return String(Math.max(0, ...numbers) + 1)
-}
-
-const FULL = new Set(['ENOSPC', 'EDQUOT', 'EFBIG'])
-const SQLITE_FULL = 13
-
-function sayStorageIsFull(error: NodeJS.ErrnoException & { errcode?: number }): never {
-  if (!FULL.has(error.code ?? '') && error.errcode !== SQLITE_FULL) throw error
-  throw new WeirError(
-    'insufficient_storage',
-    'the version does not fit on the disk; nothing of it was kept',
-    {
-      cause: error,
-    },
-  )
 }

@@ -22,6 +22,8 @@ const ARRIVING = /^\.arriving-(\d+)-/
 export function createModelFolder(modelsDir: string) {
   const folderOf = (model: string, version: string) => join(modelsDir, safeName(model), safeName(version))
 
+  const newcomer = () => join(modelsDir, `.arriving-${process.pid}-${randomBytes(6).toString('hex')}`)
+
   async function versions(model: string): Promise<FoundVersion[]> {
     const names = await folders(join(modelsDir, safeName(model)))
     const found = await Promise.all(
@@ -45,7 +47,7 @@ export function createModelFolder(modelsDir: string) {
     /** Copies what the manifest in `source` names to a folder of its own. */
     async take(source: string): Promise<string> {
       const { files } = await readManifest(source)
-      const arriving = join(modelsDir, `.arriving-${process.pid}-${randomBytes(6).toString('hex')}`)
+      const arriving = newcomer()
       try {
         for (const file of ['model.json', ...files]) {
           await mkdir(dirname(join(arriving, file)), { recursive: true })
@@ -86,6 +88,13 @@ export function createModelFolder(modelsDir: string) {
       await syncFolder(dirname(folder))
       await syncFolder(modelsDir)
       return true
+    },
+
+    /** Takes back what was placed, in one step, too. */
+    async withdraw(model: string, version: string): Promise<void> {
+      const leaving = newcomer()
+      await rename(folderOf(model, version), leaving)
+      await rm(leaving, { recursive: true, force: true })
     },
 
     drop: (arriving: string) => rm(arriving, { recursive: true, force: true }),

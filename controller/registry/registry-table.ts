@@ -24,7 +24,7 @@ export function createRegistryTable({ db }: Store) {
   )
   const selectArrivals = db.prepare('SELECT * FROM model_arrivals')
   const insertArrival = db.prepare(
-    'INSERT INTO model_arrivals (model, version, digest, registered_at, registered_by) VALUES (?, ?, ?, ?, ?)',
+    'INSERT OR REPLACE INTO model_arrivals (model, version, digest, registered_at, registered_by) VALUES (?, ?, ?, ?, ?)',
   )
   const deleteArrival = db.prepare('DELETE FROM model_arrivals WHERE model = ? AND version = ?')
   const selectAliases = db.prepare('SELECT alias, version FROM model_aliases WHERE model = ?')

@@ -22,8 +22,10 @@ import { createReconciler } from '../../controller/rollouts/reconcile.ts'
 import { createRolloutService } from '../../controller/rollouts/rollout-service.ts'
 import { createRolloutStore } from '../../controller/rollouts/rollout-store.ts'
 import type { VersionLookup } from '../../controller/registry/registry.ts'
+import { createUploads } from '../../controller/registry/uploads.ts'
 import type { Runtime } from '../../controller/runtime/runtime.ts'
 import { openStore } from '../../controller/store.ts'
+import { localRegistry } from './local-registry.ts'
 import { json, listen, startSmallGateway, type Misbehaviour, type SmallGateway } from './small-gateway.ts'
 import { createSmallRuntime } from './small-runtime.ts'
 
@@ -94,7 +96,8 @@ export async function startControl(t: Test, world: World, prometheusUrl?: string
   const service = createRolloutService({ ...shared, hasPrometheus, nudge: () => {} })
   const app = await createControllerApp({
     service,
-    registry,
+    registry: localRegistry(join(stateDir, 'models'), store),
+    uploads: createUploads(join(stateDir, 'uploads')),
     runtime,
     audit,
     store,

@@ -12,6 +12,7 @@ const EFFECTS: Readonly<Record<string, readonly string[]>> = {
   store: ['transaction'],
   gateway: ['patchRoute'],
   runtime: ['deploy', 'stop'],
+  folder: ['take', 'seal', 'place', 'withdraw', 'drop'],
 }
 
 class Dead extends Error {}

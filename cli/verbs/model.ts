@@ -1,0 +1,141 @@
+import { openAsBlob } from 'node:fs'
+import { access, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Command } from 'commander'
+import { WeirError } from '../../contract/errors.ts'
+import { modelManifest, namedFiles, unlistedWords } from '../../contract/model-manifest.ts'
+import { ALIASES, alias, type ModelSummary, type ModelVersionView } from '../../contract/registry.ts'
+import { describeIssues } from '../../lib/parse.ts'
+import { connectController, print, printJson, withConnection, type ConnectOptions } from '../connect.ts'
+import { describeVersion } from '../render/model.ts'
+import { table } from '../render/table.ts'
+
+interface RegisterOptions extends ConnectOptions {
+  readonly name?: string
+  readonly version?: string
+}
+
+export function addModel(program: Command): void {
+  const model = program
+    .command('model')
+    .description('the registry: versions of models and what points at them')
+  withConnection(model.command('register <folder>'))
+    .description('register the version in a folder (model.json, model.onnx); development then points at it')
+    .option('--name <model>', "the model that it is a version of (default: the manifest's name)")
+    .option('--version <number>', 'its number (default: the next)')
+    .action(register)
+  withConnection(model.command('list [model]')).description('all models, or all versions of one').action(list)
+  withConnection(model.command('show <model/version>'))
+    .description('one version: its digest, aliases, accuracy, and who registered it')
+    .action(show)
+  withConnection(model.command('alias <model> <alias> <version>'))
+    .description(`point ${ALIASES.join(', ')} at a version that is seen serving; "none" takes the alias away`)
+    .option('--reason <text>', 'why, for the audit')
+    .option('--if <version>', 'only if it points at this version until now')
+    .action(setAlias)
+}
+
+async function register(folder: string, options: RegisterOptions): Promise<void> {
+  const { name, files } = await readFolder(folder)
+  const client = connectController(options)
+  const version = await client.registerVersion(options.name ?? name, files, options.version)
+  if (options.json) return printJson(version)
+  const { model, version: number, digest, aliases, created } = version
+  const said = created ? 'registered' : 'this is that content already'
+  print(`${model}/${number}: ${said}; aliases: ${aliases.join(', ') || 'none'} (${digest})`)
+}
+
+/** What the manifest names, without reading it into memory. Words of a command that are files go along, to be refused. */
+async function readFolder(folder: string): Promise<{ name: string; files: Map<string, Blob> }> {
+  const manifest = parseManifest(await readFile(join(folder, 'model.json'), 'utf8'), folder)
+  const names = new Set(['model.json', ...namedFiles(manifest).map(({ file }) => file)])
+  const words = 'server' in manifest ? unlistedWords(manifest) : []
+  for (const word of words) if (await exists(join(folder, word))) names.add(word)
+  const files = new Map<string, Blob>()
+  for (const name of names) {
+    if (!(await exists(join(folder, name))))
+      throw new WeirError('missing_file', `${join(folder, name)} does not exist, and model.json names it`)
+    files.set(name, await openAsBlob(join(folder, name)))
+  }
+  return { name: manifest.name, files }
+}
+
+function parseManifest(text: string, folder: string) {
+  let json: unknown
+  try {
+    json = JSON.parse(text)
+  } catch (cause) {
+    throw new WeirError('invalid_manifest', `${join(folder, 'model.json')} is not JSON`, { cause })
+  }
+  const parsed = modelManifest.safeParse(json)
+  if (parsed.success) return parsed.data
+  throw new WeirError('invalid_manifest', `${join(folder, 'model.json')}: ${describeIssues(parsed.error)}`)
+}
+
+async function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  )
+}
+
+async function list(model: string | undefined, options: ConnectOptions): Promise<void> {
+  const client = connectController(options)
+  if (model === undefined) {
+    const items = await client.models()
+    return options.json ? printJson({ items }) : print(modelTable(items))
+  }
+  const items = await client.versions(model)
+  if (options.json) printJson({ items })
+  else print(versionTable(items))
+}
+
+function modelTable(items: readonly ModelSummary[]): string {
+  return table(
+    ['MODEL', 'VERSIONS', 'LATEST', ...ALIASES.map(name => name.toUpperCase())],
+    items.map(item => [
+      item.name,
+      item.versions,
+      item.latest ?? '-',
+      ...ALIASES.map(name => item.aliases[name] ?? '-'),
+    ]),
+  )
+}
+
+function versionTable(items: readonly ModelVersionView[]): string {
+  return table(
+    ['VERSION', 'ALIASES', 'REGISTERED', 'BY', 'DIGEST', 'FAILED'],
+    items.map(item => [
+      item.version,
+      item.aliases.join(',') || '-',
+      item.registeredAt?.replace(/\.\d+/, '') ?? '-',
+      item.registeredBy ?? '-',
+      item.digest.slice(0, 'sha256:'.length + 12),
+      item.failed ?? '',
+    ]),
+  )
+}
+
+async function show(named: string, options: ConnectOptions): Promise<void> {
+  const [, model, version] = /^([^/]+)\/([^/]+)$/.exec(named) ?? []
+  if (model === undefined || version === undefined)
+    throw new WeirError('invalid_setting', `"${named}" must be a model and a version, such as food11/2`)
+  const found = await connectController(options).modelVersion(model, version)
+  if (options.json) printJson(found)
+  else print(describeVersion(found))
+}
+
+async function setAlias(
+  model: string,
+  name: string,
+  version: string,
+  options: ConnectOptions & { reason?: string; if?: string },
+): Promise<void> {
+  const parsed = alias.safeParse(name)
+  if (!parsed.success) throw new WeirError('invalid_setting', `"${name}" ${describeIssues(parsed.error)}`)
+  const to = version === 'none' ? null : version
+  const { reason, if: ifMatch } = options
+  const set = await connectController(options).setAlias(model, parsed.data, to, { reason, ifMatch })
+  if (options.json) return printJson(set)
+  print(`${model}: ${name} points at ${set.version === null ? 'nothing' : `version ${set.version}`}`)
+}
