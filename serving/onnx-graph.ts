@@ -1,6 +1,8 @@
 // What ONNX Runtime does not tell about a graph: its operators, and how many numbers it stores. Reads just the fields
 // needed of the protobuf: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
 
+import { fields, varints } from '../lib/protobuf.ts'
+
 export interface GraphFacts {
   readonly operators: ReadonlySet<string>
   /** Elements of all initializers. */
@@ -59,58 +61,4 @@ function describeInitializer(tensor: Uint8Array): { elements: number; external: 
     if (number === TENSOR_DATA_LOCATION) external = value === 1
   }
   return { elements, external }
-}
-
-interface Field {
-  readonly number: number
-  /** Of a varint field; 0 otherwise. */
-  readonly value: number
-  /** Of a length-delimited field. */
-  readonly bytes?: Uint8Array
-}
-
-/** Walks a message without copying: https://protobuf.dev/programming-guides/encoding/ */
-function* fields(message: Uint8Array): Generator<Field> {
-  let at = 0
-  while (at < message.length) {
-    const tag = varint(message, at)
-    const number = Math.floor(tag.value / 8)
-    at = tag.next
-    const wireType = tag.value % 8
-    if (wireType === 0) {
-      const { value, next } = varint(message, at)
-      at = next
-      yield { number, value }
-    } else if (wireType === 2) {
-      const { value: length, next } = varint(message, at)
-      at = next + length
-      if (at > message.length) throw new RangeError('a field is longer than its message')
-      yield { number, value: 0, bytes: message.subarray(next, at) }
-    } else if (wireType === 1 || wireType === 5) {
-      at += wireType === 1 ? 8 : 4
-    } else {
-      throw new RangeError(`no such wire type: ${wireType}`)
-    }
-  }
-}
-
-function* varints(bytes: Uint8Array): Generator<number> {
-  for (let at = 0; at < bytes.length;) {
-    const { value, next } = varint(bytes, at)
-    at = next
-    yield value
-  }
-}
-
-const MAX_VARINT_BYTES = 10
-
-function varint(bytes: Uint8Array, start: number): { value: number; next: number } {
-  let value = 0
-  for (let index = 0; index < MAX_VARINT_BYTES; index++) {
-    const byte = bytes[start + index]
-    if (byte === undefined) break
-    value += (byte & 0x7f) * 2 ** (7 * index)
-    if (byte < 0x80) return { value, next: start + index + 1 }
-  }
-  throw new RangeError('a number is cut short')
 }
