@@ -60,6 +60,8 @@ export const history = z.strictObject({
   settleSeconds: z.number().min(0).optional(),
   intervalSeconds: z.number().positive().optional(),
   deadlineSeconds: z.number().positive().optional(),
+  /** Of stable, where they were replaced one by one. */
+  processes: z.int().min(2).optional(),
   looks: z.array(look),
 })
 

@@ -36,8 +36,27 @@ const hook = z.strictObject({ hook: stepHook })
 const step = z.union([setWeight, pause, ramp, mirror, headerRoute, analysisStep, approval, hook])
 export type Step = z.infer<typeof step>
 
+const DEFAULT_STEPS: Step[] = [{ setWeight: 10 }, { ramp: { riskBudget: 0.01, to: 95 } }]
+
 /** A part of the traffic first, and more as time and evidence allow. */
-const canary = z.strictObject({ steps: z.array(step).min(1).max(50) })
+const canary = z
+  .strictObject({
+    steps: z.array(step).min(1).max(50).default(DEFAULT_STEPS),
+    /** Processes of the candidate from the beginning; more come as its weight needs them. */
+    replicas: z.int().min(1).max(50).default(1),
+    /** Stable's processes are replaced one by one, and the weight follows; otherwise the candidate's run beside all of them. */
+    rolling: z.boolean().default(false),
+    /** Fresh processes of stable's version with the candidate's size and weight, to compare with in place of all of stable. */
+    baseline: z.boolean().default(false),
+  })
+  .refine(({ rolling, baseline }) => !(rolling && baseline), {
+    path: ['baseline'],
+    message: 'needs processes beside those of stable, which rolling does not have',
+  })
+  .refine(({ rolling, replicas }) => !(rolling && replicas > 1), {
+    path: ['replicas'],
+    message: 'is what rolling decides: one process more with each that is replaced',
+  })
 
 /** One atomic switch to a version that is complete and verified beside the old one, which is kept to switch back to. */
 const blueGreen = z.strictObject({
@@ -95,5 +114,5 @@ export type Strategy = z.infer<typeof strategy>
 export type StrategyName = keyof Strategy
 
 export const DEFAULT_STRATEGY: Strategy = {
-  canary: { steps: [{ setWeight: 10 }, { ramp: { riskBudget: 0.01, to: 95 } }] },
+  canary: { steps: DEFAULT_STEPS, replicas: 1, rolling: false, baseline: false },
 }

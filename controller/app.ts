@@ -13,12 +13,16 @@ import type { Audit } from './audit.ts'
 import { addEvents } from './events.ts'
 import type { ControllerMetrics } from './metrics.ts'
 import { createIdempotency } from './idempotency.ts'
+import { addEnvironments } from './lifecycle/environments-api.ts'
+import type { Environments } from './lifecycle/environments.ts'
 import { query } from './query.ts'
 import { addModels } from './registry/registry-api.ts'
 import type { Registry } from './registry/registry.ts'
 import type { Uploads } from './registry/uploads.ts'
+import { actorOf, keyed } from './requests.ts'
 import { explainRollout } from './rollouts/explain.ts'
 import type { RolloutService, VerbRequest } from './rollouts/rollout-service.ts'
+import { replacedOf } from './rollouts/replicas.ts'
 import { rolloutView } from './rollouts/rollout-view.ts'
 import { VERBS } from './rollouts/verbs.ts'
 import type { Runtime } from './runtime/runtime.ts'
@@ -36,6 +40,8 @@ export interface ControllerAppOptions {
   readonly log: Log
   readonly metrics: ControllerMetrics
   readonly alerts: Alerts
+  /** Absent: this controller keeps none. */
+  readonly environments?: Environments | undefined
 }
 
 const BODY_LIMIT_BYTES = 1024 * 1024
@@ -57,7 +63,9 @@ export async function createControllerApp(options: ControllerAppOptions): Promis
     transform: jsonSchemaTransform,
   })
   await app.register(swaggerUi, { routePrefix: '/docs' })
-  addRollouts(app, options)
+  const once = createIdempotency(options.store, options.clock)
+  addRollouts(app, options, once)
+  if (options.environments !== undefined) addEnvironments(app, { environments: options.environments, once })
   addModels(app, options)
   addLogs(app, options)
   addAudit(app, options)
@@ -102,10 +110,12 @@ function addAudit(plain: FastifyInstance, { audit }: ControllerAppOptions): void
   )
 }
 
-function addRollouts(plain: FastifyInstance, { service, store, clock }: ControllerAppOptions): void {
+function addRollouts(
+  plain: FastifyInstance,
+  { service, clock }: ControllerAppOptions,
+  once: ReturnType<typeof createIdempotency>,
+): void {
   const app = plain.withTypeProvider<ZodTypeProvider>()
-  const once = createIdempotency(store, clock)
-
   app.get('/v1/rollouts', async () => ({ items: service.list().map(rolloutView) }))
   app.post('/v1/rollouts', { schema: { body: z.looseObject({}) } }, async (request, reply) => {
     const view = await once(keyed(request), async () => {
@@ -135,6 +145,7 @@ function addRollouts(plain: FastifyInstance, { service, store, clock }: Controll
         settleSeconds: state.settleSeconds,
         intervalSeconds: analysis.interval / 1000,
         deadlineSeconds: onDeadline.after / 1000,
+        processes: replacedOf(state),
         looks: service.looks(name),
       },
     }
@@ -179,25 +190,10 @@ function addLogs(plain: FastifyInstance, { runtime }: ControllerAppOptions): voi
   })
 }
 
-function keyed(request: FastifyRequest) {
-  const key = request.headers['idempotency-key']
-  return {
-    key: typeof key === 'string' ? key : undefined,
-    method: request.method,
-    path: request.url,
-    body: request.body,
-  }
-}
-
 function asked(request: FastifyRequest<{ Body: z.infer<typeof reasonBody> }>): VerbRequest {
   return {
     actor: actorOf(request),
     reason: request.body?.reason,
     ifMatch: versionOf(request.headers['if-match']),
   }
-}
-
-function actorOf(request: FastifyRequest): string {
-  const actor = request.headers['x-weir-actor']
-  return typeof actor === 'string' && actor !== '' ? actor.slice(0, 100) : 'operator'
 }

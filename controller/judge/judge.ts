@@ -100,12 +100,12 @@ export function judgeOptions(spec: RolloutSpec, timing: JudgeTiming = {}): Judge
     latencyToleranceRatio: analysis.latency?.toleranceRatio ?? DEFAULT_TOLERANCE_RATIO,
     successAtLeast: analysis.successRate?.atLeast,
     latencyObjective: objectiveOf(analysis.latency),
-    ladder: ladderOf(strategy.canary?.steps ?? [], analysis.riskBudget),
+    ladder: ladderOf(strategy.canary?.steps ?? [], analysis.riskBudget, timing.processes),
     riskBudget: analysis.riskBudget,
     advance: analysis.advance,
     minRequests: analysis.minRequests,
     metrics: analysis.metrics,
-    comparator: timing.comparator ?? 'stable',
+    comparator: strategy.canary?.baseline ? 'baseline' : 'stable',
   }
 }
 

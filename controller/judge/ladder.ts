@@ -1,4 +1,5 @@
 import type { Step } from '../../contract/strategy.ts'
+import { inProcesses, sharesUpTo } from './process-shares.ts'
 
 /** A weight that a rollout goes to next, and the bound on the excess that allows it. */
 export interface Rung {
@@ -31,32 +32,34 @@ export function nextRampWeight({ weightPercent, to, bound, riskBudget }: RampPos
 }
 
 /** A ramp's weights below `to`, `to`, and 100, which needs no more than `to` did: by then nearly all users see it. */
-function rampRungs(to: number, riskBudget: number): readonly Rung[] {
-  return [...weightsUpTo(to, riskBudget), { weightPercent: 100, budget: budgetFor(to, riskBudget) }]
+function rampRungs(to: number, riskBudget: number, processes?: number): readonly Rung[] {
+  const weights =
+    processes === undefined ? [...RAMP_WEIGHTS.filter(weight => weight < to), to] : sharesUpTo(to, processes)
+  const rungs = weights.map(weight => ({ weightPercent: weight, budget: budgetFor(weight, riskBudget) }))
+  return [...rungs, { weightPercent: 100, budget: budgetFor(weights.at(-1) ?? to, riskBudget) }]
 }
 
-function weightsUpTo(to: number, riskBudget: number): readonly Rung[] {
-  const weights = [...RAMP_WEIGHTS.filter(weight => weight < to), to]
-  return weights.map(weight => ({ weightPercent: weight, budget: budgetFor(weight, riskBudget) }))
-}
-
-/** Every weight that a canary's steps go through, in their order, and 100. */
-export function ladderOf(steps: readonly Step[], riskBudget: number): readonly Rung[] {
+/**
+ * Every weight that a canary's steps go through, in their order, and 100. Where so many `processes` are replaced one by one they
+ * are whole processes.
+ */
+export function ladderOf(steps: readonly Step[], riskBudget: number, processes?: number): readonly Rung[] {
   let promotion: Rung = { weightPercent: 100, budget: budgetFor(100, riskBudget) }
   const rungs: Rung[] = []
   for (const step of steps) {
-    const next = rungsOf(step, riskBudget)
+    const next = rungsOf(step, riskBudget, processes)
     rungs.push(...next.filter(rung => rung.weightPercent < 100))
     promotion = next.at(-1) ?? promotion
   }
   return [...rungs, { weightPercent: 100, budget: promotion.budget }]
 }
 
-function rungsOf(step: Step, riskBudget: number): readonly Rung[] {
-  if ('ramp' in step) return rampRungs(step.ramp.to, step.ramp.riskBudget ?? riskBudget)
+function rungsOf(step: Step, riskBudget: number, processes?: number): readonly Rung[] {
+  if ('ramp' in step) return rampRungs(step.ramp.to, step.ramp.riskBudget ?? riskBudget, processes)
   if ('setWeight' in step) {
+    const weight = processes === undefined ? step.setWeight : inProcesses(step.setWeight, processes)
     return [
-      { weightPercent: step.setWeight, budget: budgetFor(step.setWeight, riskBudget) },
+      { weightPercent: weight, budget: budgetFor(weight, riskBudget) },
       { weightPercent: 100, budget: budgetFor(100, riskBudget) },
     ]
   }

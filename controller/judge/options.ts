@@ -33,6 +33,8 @@ export interface JudgeTiming {
   readonly settleSeconds?: number | undefined
   readonly intervalSeconds?: number | undefined
   readonly deadlineSeconds?: number | undefined
-  /** Null: there is no version to compare with. */
-  readonly comparator?: JudgeOptions['comparator'] | null | undefined
+  /** Of stable, where they are replaced one by one. */
+  readonly processes?: number | undefined
+  /** Null: there is no version to compare with; otherwise the strategy says which. */
+  readonly comparator?: null | undefined
 }

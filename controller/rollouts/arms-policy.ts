@@ -1,4 +1,5 @@
 import { armsOf, fallOf, type Experiment } from './arms.ts'
+import { BASELINE } from './baseline.ts'
 import { isJudged, type RolloutState } from './rollout-state.ts'
 import type { PolicyView, WantedPolicy } from './wanted-policy.ts'
 
@@ -10,8 +11,9 @@ export interface LeftOver {
   readonly splitBy: boolean
 }
 
-export function leftOverOf({ experiment, leftOver }: RolloutState): LeftOver | null {
-  const variants = [...new Set([...(leftOver?.variants ?? []), ...extraVariants(experiment)])]
+export function leftOverOf({ experiment, leftOver, replicas }: RolloutState): LeftOver | null {
+  const own = [...extraVariants(experiment), ...(replicas.baseline === null ? [] : [BASELINE])]
+  const variants = [...new Set([...(leftOver?.variants ?? []), ...own])]
   const splitBy = (experiment?.by ?? null) !== null || leftOver?.splitBy === true
   return variants.length > 0 || splitBy ? { variants, splitBy } : null
 }

@@ -11,6 +11,7 @@ import type { Seen } from './observe.ts'
 import type { HookWords } from './hook-step.ts'
 import { withOutlook } from './outlook.ts'
 import { nextState } from './rollout-machine.ts'
+import { replacedOf } from './replicas.ts'
 import { isFirst, isJudged, type RolloutState } from './rollout-state.ts'
 import type { StoredRollout } from './rollout-store.ts'
 import { saysAll, wantedPolicy } from './wanted-policy.ts'
@@ -26,7 +27,8 @@ export type Assessor = ReturnType<typeof createAssessor>
 export function createAssessor({ file, state }: StoredRollout, past: readonly Look[]) {
   const judge = createJudgeFor(file.spec, {
     settleSeconds: state.settleSeconds,
-    comparator: isFirst(state) ? null : 'stable',
+    processes: replacedOf(state),
+    comparator: isFirst(state) ? null : undefined,
   })
   const traffic = createTrafficMeter()
   for (const look of past) judge.step(look)
@@ -45,6 +47,7 @@ export function createAssessor({ file, state }: StoredRollout, past: readonly Lo
         candidate: seen.candidate,
         arms: seen.arms,
         stableProcess: seen.stableProcess,
+        baseline: seen.baseline,
         ...rulingsOn(current, seen.status, decision ?? current.lastDecision),
         stableIsOut: seen.status === null ? undefined : isOut(seen.status, 'stable'),
         decision,

@@ -14,7 +14,11 @@ export function releaseCapacity(runtime: Runtime, state: RolloutState): void {
   const involved = [...state.previousCandidateEndpoints, ...state.candidate.endpoints].filter(
     endpoint => !kept.has(endpoint),
   )
-  const ids = new Set(involved.map(endpoint => runtime.at(endpoint)?.id).filter(id => id !== undefined))
+  const whole = involved
+    .map(endpoint => runtime.at(endpoint))
+    .filter(deployment => !deployment?.endpoints.some(endpoint => kept.has(endpoint)))
+  const ids = new Set(whole.map(deployment => deployment?.id).filter(id => id !== undefined))
+  if (state.replicas.baseline) ids.add(state.replicas.baseline.id)
   if (state.deployment.own && state.phase !== 'Promoted') ids.add(state.deployment.id)
   for (const { deployment } of arms) if (deployment.own) ids.add(deployment.id)
   for (const id of ids) runtime.stop(id, DRAIN_MS)

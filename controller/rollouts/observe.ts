@@ -10,6 +10,7 @@ import { countersFor } from '../judge/judge-for.ts'
 import { measureAll } from '../evidence/measure.ts'
 import type { PrometheusServer } from '../evidence/prometheus-api.ts'
 import type { DeploymentStatus, Runtime } from '../runtime/runtime.ts'
+import { askReplicas } from './provide-replicas.ts'
 import { isApart } from './recreate.ts'
 import { isJudged } from './rollout-state.ts'
 import type { StoredRollout } from './rollout-store.ts'
@@ -24,8 +25,9 @@ export interface Seen {
   readonly candidate: DeploymentStatus
   /** Of an experiment that is about to begin: its further versions, by variant. */
   readonly arms: Readonly<Record<string, DeploymentStatus>>
-  /** Asked while a rollback of a recreation starts it again. */
+  /** Asked while a rollback of a recreation starts it again, and while its processes are replaced. */
   readonly stableProcess: DeploymentStatus | undefined
+  readonly baseline: DeploymentStatus | undefined
   /** Of a rollout that is not yet judged too: it says how much traffic there is. */
   readonly look: Look | null
 }
@@ -87,20 +89,29 @@ export function createObserver(options: ObserverOptions) {
     const statusAsked = judged
       ? orNull('the endpoints cannot be asked for', name, gateway.status(route))
       : null
+    const replicasAsked = askReplicas(runtime, state)
     const isGap = judged && state.recreation?.stage === 'closed'
     const comesBack = state.phase === 'RollingBack' && isApart(state) ? state.recreation?.stableId : undefined
     const others = (state.phase === 'Pending' && state.experiment?.others) || []
     const [status, candidate, stableProcess, look, ...arms] = await Promise.all([
       statusAsked,
-      state.phase === 'Pending' || isGap ? runtime.status(state.deployment.id) : NOT_ASKED,
+      isGap ? runtime.status(state.deployment.id) : undefined,
       comesBack === undefined ? undefined : runtime.status(comesBack),
       policy !== null && (judged || state.phase === 'Pending') && lookIsDue
         ? takeLook(rollout, policy.policy, statusAsked)
         : null,
       ...others.map(async arm => [arm.variant, await runtime.status(arm.deployment.id)] as const),
     ])
-    return { now, policy, status, candidate, arms: Object.fromEntries(arms), stableProcess, look }
+    const replicas = await replicasAsked
+    return {
+      now,
+      policy,
+      status,
+      look,
+      candidate: candidate ?? replicas.candidate,
+      arms: Object.fromEntries(arms),
+      stableProcess: stableProcess ?? replicas.stable,
+      baseline: replicas.baseline,
+    }
   }
 }
-
-const NOT_ASKED: DeploymentStatus = { kind: 'absent' }

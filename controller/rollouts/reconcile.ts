@@ -16,6 +16,7 @@ import { describeChanges } from './changes.ts'
 import type { Hooks } from './hooks.ts'
 import { exchangeProcesses } from './exchange-processes.ts'
 import { createObserver, type Seen } from './observe.ts'
+import { lowerReplicas, raiseReplicas } from './provide-replicas.ts'
 import { isJudged, isOver, type RolloutState } from './rollout-state.ts'
 import type { RolloutStore, StoredRollout } from './rollout-store.ts'
 import { saysAll, wantedPolicy } from './wanted-policy.ts'
@@ -91,10 +92,12 @@ export function createReconciler(options: ReconcilerOptions) {
   }
 
   async function apply({ name, route, state, file }: StoredRollout): Promise<void> {
+    const { drill } = file.spec
     if (state.phase === 'Pending' && state.gate?.type !== 'confirm-rollout')
-      await deployAll(state, file.spec.drill)
-    await exchangeProcesses(runtime, registry, { state, drill: file.spec.drill })
+      await deployArms(runtime, registry, state)
+    await exchangeProcesses(runtime, registry, { state, drill })
     if (state.phase === 'Paused' && state.cause === 'manual-change') return // the operator's weights stand until resumed
+    if (state.gate?.type !== 'confirm-rollout') await raiseReplicas(runtime, registry, { state, drill })
     const { policy, version } = await gateway.route(route)
     const wanted = wantedPolicy(state)
     if (!saysAll(policy, wanted)) {
@@ -106,20 +109,7 @@ export function createReconciler(options: ReconcilerOptions) {
     } else if (state.policyVersion === null) {
       acceptVersion(name, version)
     }
-  }
-
-  async function deployAll(
-    state: RolloutState,
-    drill: StoredRollout['file']['spec']['drill'],
-  ): Promise<void> {
-    const { deployment, recreation, model, candidate } = state
-    if (deployment.own && recreation === null)
-      await runtime.deploy({
-        id: deployment.id,
-        version: await registry.get(model, candidate.version),
-        drill,
-      })
-    await deployArms(runtime, registry, state)
+    await lowerReplicas(runtime, state)
   }
 
   function acceptVersion(name: string, policyVersion: number): void {

@@ -4,13 +4,17 @@ import type { EjectionRuling } from '../judge/ejection.ts'
 import type { MetricStanding } from '../judge/custom-metrics.ts'
 import type { DeploymentStatus } from '../runtime/runtime.ts'
 import { whichFall, withdrawArms, type Falls } from './arm-falls.ts'
+import { placeBaseline } from './baseline.ts'
+import { capacityFirst } from './capacity-first.ts'
 import { adoptWeights, hasUsers, placeArms, releaseFallen } from './arms.ts'
 import { inWords } from './duration.ts'
 import { whyStepFailed, type HookWords } from './hook-step.ts'
 import { bringBack, isApart, noteOpened } from './recreate.ts'
+import { READY_LIMIT_MS } from './replicas.ts'
+import { isReplaced, roll } from './rolling.ts'
 import { isJudged, isOver, isStableOut, type EndCause, type RolloutState } from './rollout-state.ts'
 import { currentStep } from './steps.ts'
-import { enterStep, finish, judgedRequests, pausedFor, withdraw } from './transitions.ts'
+import { enterStep, finish, judgedRequests, pausedFor, promote, withdraw } from './transitions.ts'
 import { walkSteps } from './walk-steps.ts'
 
 /** What was seen at one look; everything that the next state depends on, so that deciding needs no I/O. */
@@ -28,11 +32,12 @@ export interface Observation {
   readonly policyWeightsBp?: Readonly<Record<string, number>> | undefined
   /** Where the further versions of an experiment are, by variant; absent where they were not asked. */
   readonly arms?: Readonly<Record<string, DeploymentStatus>> | undefined
+  readonly baseline?: DeploymentStatus | undefined
   /** What ejections of the arms of an experiment mean, by variant. */
   readonly ejections?: Readonly<Record<string, EjectionRuling>> | undefined
   /** What the candidate's ejection by the gateway means; `none` while it takes requests. */
   readonly ejection: EjectionRuling
-  /** The deployment that a rollback of a recreation starts again; absent where it was not asked. */
+  /** The deployment that is stable, where it is stopped, started or replaced; absent where it was not asked. */
   readonly stableProcess?: DeploymentStatus | undefined
   /** Not one endpoint of stable takes requests; absent where that is not known. */
   readonly stableIsOut?: boolean | undefined
@@ -48,7 +53,6 @@ export interface Observation {
   readonly allows: (weightPercent: number, riskBudget: number) => boolean
 }
 
-const READY_LIMIT_MS = 120_000
 const WITHDRAWN_AS: Readonly<Record<string, Phase>> = { operator: 'Aborted', 'not-ready': 'Failed' }
 
 /** The next state of a rollout. Pure: the same state and observation always give the same answer. */
@@ -61,16 +65,33 @@ export function nextState(state: RolloutState, seen: Observation, spec: RolloutS
     case 'Pending':
       return awaitCandidate(own, seen)
     case 'Promoting':
-      return seen.policyAsWanted ? finish(own, 'Promoted', seen.now) : own
+      return seen.policyAsWanted ? goOnPromoting(own, seen) : own
     case 'RollingBack':
       if (isApart(own)) return bringBack(own, seen)
-      return seen.policyAsWanted ? finish(own, WITHDRAWN_AS[own.cause ?? ''] ?? 'RolledBack', seen.now) : own
+      return seen.policyAsWanted ? goOnBack(own, seen) : own
     case 'Progressing':
-    case 'Paused':
-      return progress(seen.policyAsWanted ? releaseFallen(own) : own, seen, spec)
+    case 'Paused': {
+      const released = seen.policyAsWanted ? releaseFallen(own) : own
+      return capacityFirst(released, progress(released, seen, spec), seen)
+    }
     default:
       return own
   }
+}
+
+/** A person may have asked for it before there were processes for all of the traffic. */
+function goOnPromoting(state: RolloutState, seen: Observation): RolloutState {
+  if (state.weightBp < 10_000) return capacityFirst(state, promote(state, state.message), seen)
+  return finish(state, 'Promoted', seen.now)
+}
+
+/** What stable has lost comes back before the rollout ends, and so does what the candidate was before. */
+function goOnBack(state: RolloutState, seen: Observation): RolloutState {
+  if (isReplaced(state)) return roll(state, { ...state, weightBp: 0 }, seen).state
+  const { candidate } = seen
+  const left = candidate.kind === 'absent' || candidate.kind === 'stopping' ? 0 : candidate.endpoints.length
+  if (!state.deployment.own && left > state.replicas.candidate) return state
+  return finish(state, WITHDRAWN_AS[state.cause ?? ''] ?? 'RolledBack', seen.now)
 }
 
 /** A policy version that this rollout did not write pauses it; one that only says what was wanted anyway is its own. */
@@ -103,10 +124,14 @@ function awaitCandidate(state: RolloutState, seen: Observation): RolloutState {
   }
   const arms = placeArms(state, seen.arms)
   if (arms.kind === 'refused') return withdraw(state, 'not-ready', arms.reason, seen.now)
-  if (candidate.kind === 'ready' && seen.policyVersion !== null && arms.kind === 'ready') {
+  const baseline = placeBaseline(state, seen.baseline)
+  if (baseline.kind === 'never') return withdraw(state, 'not-ready', baseline.reason, seen.now)
+  const isPlaced = candidate.kind === 'ready' && candidate.endpoints.length >= state.replicas.candidate
+  if (isPlaced && seen.policyVersion !== null && arms.kind === 'ready' && baseline.kind === 'enough') {
     const placed = {
       candidate: { ...state.candidate, endpoints: candidate.endpoints },
       experiment: arms.experiment,
+      replicas: baseline.replicas,
     }
     const message = `version ${state.candidate.version} is ready`
     return enterStep({ ...state, ...placed, phase: 'Progressing', cause: null, message }, 0, seen.now)
@@ -118,8 +143,9 @@ function awaitCandidate(state: RolloutState, seen: Observation): RolloutState {
       `version ${state.candidate.version} is refused: ${candidate.reason}`,
       seen.now,
     )
-  const armsReason = candidate.kind === 'ready' && arms.kind === 'waiting' ? arms.reason : 'not deployed yet'
-  const reason = candidate.kind === 'starting' ? candidate.reason : armsReason
+  const others = [arms, baseline].find(({ kind }) => kind === 'waiting')
+  const othersReason = isPlaced && others && 'reason' in others ? others.reason : 'not deployed yet'
+  const reason = candidate.kind === 'starting' ? candidate.reason : othersReason
   if (seen.now - (state.stepSince ?? state.startedAt) > READY_LIMIT_MS) {
     return withdraw(
       state,

@@ -4,6 +4,7 @@ import type { MetricStanding } from '../judge/custom-metrics.ts'
 import type { Experiment } from './arms.ts'
 import type { LeftOver } from './arms-policy.ts'
 import type { Gate } from './hook-gate.ts'
+import type { Replicas } from './replicas.ts'
 
 export type PauseCause =
   | 'operator'
@@ -62,6 +63,8 @@ export interface RolloutState {
   readonly candidate: Placement
   /** The deployment that is the candidate; `own`: made by this rollout, and stopped when it is withdrawn. */
   readonly deployment: { readonly id: string; readonly own: boolean }
+  /** How many processes the versions have, and are to have. */
+  readonly replicas: Replicas
   /** What the candidate variant pointed to before, and points to again when this rollout is withdrawn. */
   readonly previousCandidateEndpoints: readonly string[]
   /** The policy version that this rollout wrote or accepted last; null before its first. */
@@ -136,6 +139,16 @@ export interface Warning {
   readonly message: string
 }
 
+/** One process for everything, as every rollout was before versions had several. */
+export const ONE_EACH: Replicas = {
+  full: 1,
+  least: 1,
+  candidate: 1,
+  waitingSince: null,
+  rolling: null,
+  baseline: null,
+}
+
 /** What states lack that an earlier Weir wrote. */
 export const LATER_FIELDS = {
   outlook: null,
@@ -147,6 +160,7 @@ export const LATER_FIELDS = {
   recreation: null,
   experiment: null,
   leftOver: null,
+  replicas: ONE_EACH,
 } as const
 
 export function isStableOut({ warnings }: RolloutState): boolean {

@@ -10,6 +10,7 @@ import type { Runtime } from '../runtime/runtime.ts'
 import { leftOverOf } from './arms-policy.ts'
 import { firstExperiment } from './experiment-start.ts'
 import { LATER_FIELDS, type Placement, type Recreation, type RolloutState } from './rollout-state.ts'
+import { firstReplicas } from './start-replicas.ts'
 import { headerRouteOff, mirrorOff } from './transitions.ts'
 
 interface StartOptions {
@@ -118,6 +119,16 @@ export async function firstState(
         ? recreationOf(runtime, stableEndpoints, route)
         : null,
     headerRoute: superseded === undefined ? null : headerRouteOff(superseded),
+    replicas: await firstReplicas({
+      name,
+      spec: file.spec,
+      stable,
+      reused: reused === undefined ? [] : candidateEndpoints,
+      variants: policy.variants,
+      superseded,
+      runtime,
+      registry,
+    }),
     experiment,
     leftOver: superseded === undefined ? null : leftOverOf(superseded),
   }
@@ -178,8 +189,8 @@ async function whatAnswers(
 /** A candidate that runs the wanted version already, undisturbed by a drill, is taken as it is. */
 function reusable(runtime: Runtime, endpoints: readonly string[], wanted: ModelVersion): string | undefined {
   const [endpoint] = endpoints
-  if (endpoint === undefined || endpoints.length > 1) return undefined
-  const running = runtime.at(endpoint)
+  const running = endpoint === undefined ? undefined : runtime.at(endpoint)
+  if (!running || !endpoints.every(one => running.endpoints.includes(one))) return undefined
   const same = running?.model === wanted.model && running.version === wanted.version && !running.drilled
   return same ? running.id : undefined
 }

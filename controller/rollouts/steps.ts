@@ -36,7 +36,8 @@ type AnyStepView =
 export type StepView<Kind extends AnyStepView['kind']> = Extract<AnyStepView, { kind: Kind }>
 
 /** How far a rollout has come. */
-export type Place = Pick<RolloutState, 'step' | 'weightBp'> & Partial<Pick<RolloutState, 'stable'>>
+export type Place = Pick<RolloutState, 'step' | 'weightBp'> &
+  Partial<Pick<RolloutState, 'stable' | 'replicas'>>
 
 /** What the step at which a rollout stands asks for. */
 export function currentStep(state: Place, spec: RolloutSpec): AnyStepView {
@@ -69,18 +70,21 @@ export function currentStep(state: Place, spec: RolloutSpec): AnyStepView {
   }
   const { to, riskBudget = spec.analysis.riskBudget } = step.ramp
   const present = state.weightBp / 100
-  return { kind: 'ramp', nextWeightPercent: rampWeight(present, to), riskBudget, atEnd: present >= to }
+  return { kind: 'ramp', nextWeightPercent: rampWeight(present, step.ramp), riskBudget, atEnd: present >= to }
 }
 
-/** The smallest weight of the ladder 1, 5, 10, 25, 50, `to` above the present one; `to` itself at the end. Percent. */
-function rampWeight(presentPercent: number, toPercent: number): number {
-  return RAMP_WEIGHTS.find(weight => weight > presentPercent && weight < toPercent) ?? toPercent
+type Ramp = Extract<PlanStep, { ramp: object }>['ramp']
+
+/** The smallest weight of the ladder (1, 5, 10, 25, 50, `to`) above the present one; `to` itself at the end. Percent. */
+function rampWeight(presentPercent: number, ramp: Ramp): number {
+  const rungs = 'rungs' in ramp ? ramp.rungs : RAMP_WEIGHTS
+  return rungs.find(weight => weight > presentPercent && weight < ramp.to) ?? ramp.to
 }
 
 function nextWeight(steps: readonly PlanStep[], presentPercent: number): number {
   for (const step of steps) {
     if ('setWeight' in step) return step.setWeight
-    if ('ramp' in step) return rampWeight(presentPercent, step.ramp.to)
+    if ('ramp' in step) return rampWeight(presentPercent, step.ramp)
   }
   return 100
 }

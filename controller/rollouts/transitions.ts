@@ -1,5 +1,7 @@
 import type { Phase } from '../../contract/rollout.ts'
 import { crown } from './arms.ts'
+import { isComplete, type Replicas } from './replicas.ts'
+import { isReplaced } from './rolling.ts'
 import type { EndCause, PauseCause, RolloutState } from './rollout-state.ts'
 
 // What may become of a rollout, whoever decided it: the machine on evidence, or an operator.
@@ -17,18 +19,37 @@ export function promote(state: RolloutState, message: string): RolloutState {
   }
 }
 
-/** Takes all traffic off the candidate. Whatever else was going on, this goes first. */
+/** A person need not wait for processes that a promotion takes: the traffic stays where it is until they are there. */
+export function promoteWhenComplete(state: RolloutState, message: string): RolloutState {
+  const promoted = promote(state, message)
+  if (isComplete(promoted) || state.recreation !== null) return promoted
+  const weightBp = state.experiment === null ? state.weightBp : 0 // its arms end with the decision
+  return { ...state, phase: 'Promoting', cause: null, weightBp, message }
+}
+
+/**
+ * Takes all traffic off the candidate. Whatever else was going on, this goes first. Where it has taken the places of stable's
+ * processes, evidence gives the traffic back process by process, since what stable has left would break under all of it; what a
+ * person decides is done at once.
+ */
 export function withdraw(state: RolloutState, cause: EndCause, message: string, now: number): RolloutState {
   return {
     ...state,
     phase: 'RollingBack',
     cause,
     message,
-    weightBp: 0,
+    weightBp: isReplaced(state) && cause !== 'operator' ? state.weightBp : 0,
     mirrorPercent: mirrorOff(state),
     headerRoute: headerRouteOff(state),
+    replicas: withoutMore(state),
     withdrawnAt: now,
   }
+}
+
+/** What runs for somebody else goes back to what it was; more of anything is not waited for any more. */
+function withoutMore({ replicas, deployment, previousCandidateEndpoints }: RolloutState): Replicas {
+  const candidate = deployment.own ? replicas.candidate : previousCandidateEndpoints.length
+  return { ...replicas, candidate, waitingSince: null }
 }
 
 /** A mirror that a step of this rollout turned on ends with it; the operator's own is left alone. */

@@ -3,7 +3,8 @@ import type { RolloutSpec } from '../../contract/rollout.ts'
 import { fallOf, promotedVariant } from './arms.ts'
 import { isJudged, isOver, isStableOut, type RolloutState } from './rollout-state.ts'
 import { planOf } from './strategies/plan.ts'
-import { promote, withdraw } from './transitions.ts'
+import { isReplaced } from './rolling.ts'
+import { promoteWhenComplete, withdraw } from './transitions.ts'
 
 export const VERBS = ['pause', 'resume', 'promote', 'skip-step', 'abort', 'approve', 'reject'] as const
 export type Verb = (typeof VERBS)[number]
@@ -21,7 +22,7 @@ export function applyVerb(verb: Verb, state: RolloutState, context: VerbContext)
   switch (verb) {
     case 'abort':
     case 'reject':
-      return state.phase === 'RollingBack'
+      return state.phase === 'RollingBack' && state.weightBp === 0
         ? state
         : withdraw(
             state,
@@ -51,13 +52,16 @@ export function applyVerb(verb: Verb, state: RolloutState, context: VerbContext)
       if (state.phase === 'Promoting') return state // a second promote changes nothing
       requireJudged(verb, state)
       requireStanding(state)
-      return promote(state, `promoted by ${actor}`)
+      return promoteWhenComplete(state, `promoted by ${actor}`)
   }
 }
 
 /** What an operator decides is obeyed, and said what it does. */
 function warned(state: RolloutState): string {
-  return isStableOut(state) ? ', although stable is out: users are sent into its outage' : ''
+  if (isStableOut(state)) return ', although stable is out: users are sent into its outage'
+  if (!isReplaced(state)) return ''
+  const { stable, replicas } = state
+  return `, although stable has ${stable.endpoints.length} of ${replicas.full} processes until the others are back`
 }
 
 function resumed(state: RolloutState, step: number, { now, actor }: VerbContext): RolloutState {

@@ -1,6 +1,7 @@
 import type { SplitBy } from '../../contract/policy.ts'
 import { canonicalJson } from '../../lib/hash.ts'
 import { withArms } from './arms-policy.ts'
+import { withBaseline } from './baseline.ts'
 import { isJudged, type HeaderRoute, type Recreation, type RolloutState } from './rollout-state.ts'
 
 /**
@@ -33,7 +34,7 @@ export interface WantedPolicy {
  * endpoints, at weight 0; a promoted version takes the stable variant, and the version that it replaces stays warm at 0.
  */
 export function wantedPolicy(state: RolloutState): WantedPolicy {
-  return withArms(ofStableAndCandidate(state), state)
+  return withBaseline(withArms(ofStableAndCandidate(state), state), state)
 }
 
 function ofStableAndCandidate(state: RolloutState): WantedPolicy {
@@ -46,8 +47,10 @@ function ofStableAndCandidate(state: RolloutState): WantedPolicy {
       return policy(state, state.weightBp, { stable, candidate })
     case 'Promoting':
     case 'Promoted':
+      if (state.weightBp < 10_000) return policy(state, state.weightBp, { stable, candidate }) // not enough processes yet
       return policy(state, 0, { stable: candidate, candidate: stable })
     default:
+      if (state.weightBp > 0) return policy(state, state.weightBp, { stable, candidate }) // given back process by process
       return policy(state, 0, { stable, candidate: state.previousCandidateEndpoints })
   }
 }

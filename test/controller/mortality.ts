@@ -11,7 +11,7 @@ export interface Kill {
 const EFFECTS: Readonly<Record<string, readonly string[]>> = {
   store: ['transaction'],
   gateway: ['patchRoute'],
-  runtime: ['deploy', 'stop'],
+  runtime: ['deploy', 'scale', 'stop'],
   folder: ['take', 'seal', 'place', 'withdraw', 'drop'],
 }
 

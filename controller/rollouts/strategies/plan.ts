@@ -4,11 +4,20 @@ import { isFirst, type RolloutState } from '../rollout-state.ts'
 import { abSteps } from './ab.ts'
 import { blueGreenSteps } from './blue-green.ts'
 import { recreateSteps } from './recreate.ts'
+import { rollingSteps } from './rolling.ts'
 import { shadowSteps } from './shadow.ts'
 
 /** What strategies do beyond the steps that people write. */
 export type PlanStep =
   | Step
+  /** Through these weights, percent, in place of the usual ones. */
+  | {
+      readonly ramp: {
+        readonly riskBudget?: number | undefined
+        readonly to: number
+        readonly rungs: readonly number[]
+      }
+    }
   /** Stable is recorded at least this long, and as many requests as a comparison needs. */
   | { readonly record: { readonly durationMs: number } }
   /** The candidate has all traffic; it is watched for `analysis.watch`, by itself. */
@@ -37,10 +46,13 @@ const FIRST_VERSION: readonly PlanStep[] = [{ setWeight: 100 }, { watch: {} }]
 /** What a strategy compiles to: steps for the one walker. */
 export function planOf(
   { strategy }: Pick<RolloutSpec, 'strategy'>,
-  place: Partial<Pick<RolloutState, 'stable'>>,
+  place: Partial<Pick<RolloutState, 'stable' | 'replicas'>>,
 ): Plan {
   const plan = planBeside(strategy)
-  return isFirst(place) ? { ...plan, steps: FIRST_VERSION } : plan
+  if (isFirst(place)) return { ...plan, steps: FIRST_VERSION }
+  const { canary } = strategy
+  if (!canary || !place.replicas?.rolling) return plan
+  return { ...plan, steps: rollingSteps(canary.steps, place.replicas.full) }
 }
 
 function planBeside(strategy: Strategy): Plan {

@@ -1,0 +1,109 @@
+import { baselineBp } from './baseline.ts'
+import {
+  inService,
+  loadBp,
+  READY_LIMIT_MS,
+  replicasFor,
+  supplyOf,
+  waitingFor,
+  type Supply,
+} from './replicas.ts'
+import type { Observation } from './rollout-machine.ts'
+import { isJudged, isStableOut, type RolloutState } from './rollout-state.ts'
+import { roll } from './rolling.ts'
+import { withdraw } from './transitions.ts'
+
+/** What becomes of a state whose processes were looked at. */
+export interface Provided {
+  readonly state: RolloutState
+  /** Why processes that are waited for will not come; null: they may. */
+  readonly never: string | null
+}
+
+/**
+ * `next` is what was decided. Where it takes processes that are not in service yet, the rollout stays where it is until they are,
+ * and then decides again; where it takes fewer, they leave the policy together with the traffic. Pure.
+ */
+export function capacityFirst(own: RolloutState, next: RolloutState, seen: Observation): RolloutState {
+  if (!isCarried(next)) return next
+  const { state, never } = next.replicas.rolling === null ? beside(own, next, seen) : roll(own, next, seen)
+  const { waitingSince } = state.replicas
+  if (isStableOut(state)) return state
+  if (never !== null) return withdraw(state, 'not-ready', never, seen.now)
+  if (waitingSince === null || seen.now - waitingSince <= READY_LIMIT_MS) return state
+  const late = `more processes were not ready within ${READY_LIMIT_MS / 1000} s`
+  return withdraw(state, 'not-ready', late, seen.now)
+}
+
+/** The policy deals by this state's weight; not by one that somebody else wrote, nor to versions that take turns. */
+function isCarried(state: RolloutState): boolean {
+  if (state.recreation !== null || state.cause === 'manual-change') return false
+  return isJudged(state) || state.phase === 'Promoting'
+}
+
+/** The candidate has processes of its own, beside all of stable's. */
+function beside(own: RolloutState, next: RolloutState, seen: Observation): Provided {
+  const { replicas, candidate } = next
+  const isOther = own.deployment.id !== next.deployment.id // an experiment's winner has taken the place
+  const ofCandidate = supplyOf({
+    who: `version ${candidate.version}`,
+    need: replicasFor(loadBp(next), replicas),
+    endpoints: candidate.endpoints,
+    wanted: isOther ? 0 : replicas.candidate,
+    digest: candidate.digest,
+    status: isOther ? undefined : seen.candidate,
+  })
+  const ofBaseline = supplyOfBaseline(next, seen)
+  const missing = [ofCandidate, ofBaseline].find(supply => supply !== null && supply.kind !== 'enough')
+  if (!missing) {
+    const state = withSupplies(next, { ofCandidate, ofBaseline, isMissing: false, now: seen.now })
+    return { state, never: null }
+  }
+  // the winner's processes were enough for its arm alone: until there are more, stable answers everybody
+  const stays = isOther ? { ...next, weightBp: 0 } : own
+  const state = withSupplies(stays, { ofCandidate, ofBaseline, isMissing: true, now: seen.now })
+  return { state: waitingFor(state, missing.reason), never: missing.kind === 'never' ? missing.reason : null }
+}
+
+function supplyOfBaseline({ replicas, weightBp, stable }: RolloutState, seen: Observation): Supply | null {
+  const { baseline } = replicas
+  return (
+    baseline &&
+    supplyOf({
+      who: 'the baseline',
+      need: replicasFor(baselineBp(weightBp), replicas),
+      endpoints: baseline.endpoints,
+      wanted: baseline.wanted,
+      digest: stable.digest,
+      status: seen.baseline,
+    })
+  )
+}
+
+interface Supplies {
+  readonly ofCandidate: Supply
+  readonly ofBaseline: Supply | null
+  readonly isMissing: boolean
+  readonly now: number
+}
+
+function withSupplies(
+  state: RolloutState,
+  { ofCandidate, ofBaseline, isMissing, now }: Supplies,
+): RolloutState {
+  const { replicas } = state
+  const candidate = inService(ofCandidate, state.candidate.endpoints, isMissing)
+  const baseline =
+    replicas.baseline && ofBaseline
+      ? { ...replicas.baseline, ...inService(ofBaseline, replicas.baseline.endpoints, isMissing) }
+      : null
+  const isAll =
+    candidate.endpoints.length >= candidate.wanted &&
+    (baseline === null || baseline.endpoints.length >= baseline.wanted)
+  const waitingSince = isAll ? null : (replicas.waitingSince ?? now)
+  return {
+    ...state,
+    candidate: { ...state.candidate, endpoints: candidate.endpoints },
+    replicas: { ...replicas, candidate: candidate.wanted, baseline, waitingSince },
+  }
+}
