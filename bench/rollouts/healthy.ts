@@ -1,0 +1,184 @@
+import { parseExposition } from '../../lib/exposition.ts'
+import type { Target } from '../gateway/bench.ts'
+import { table } from '../gateway/table.ts'
+import { inLanes, medianOf, type RolloutBench } from './bench.ts'
+import {
+  ownPort,
+  rolloutFile,
+  startStack,
+  untilFlowing,
+  untilOver,
+  urlOf,
+  type RolloutStack,
+} from './stack.ts'
+
+// Healthy rollouts one after another on each of several routes of one gateway: version 2 for 1, then 1 for 2, and so on, with the
+// same two servers behind all routes. Both fail and refuse as often, by chance. Only waits are short: a route's time-out, and with it
+// the settling time that follows from it, and the time between looks. Counters and clocks are what they are.
+
+const LANES = 5
+const LEAST_REQUESTS = 2000
+const CHANCES = { failures: 0.01, refusals: 0.005 }
+const INTERVAL = '500ms'
+/** Compilers and connections: what a process does only in its first requests. */
+const WARM_UP_REQUESTS = 400
+
+const FULL = {
+  runs: 200,
+  requestsPerSecond: 80,
+  timeoutMs: 2000,
+  analysis: { interval: INTERVAL },
+  /** The last step is for a lucky rollout that would be over too soon. */
+  steps: [
+    { setWeight: 10 },
+    { ramp: { riskBudget: '1pp', to: 95 } },
+    { analysis: { excess: '5pp', minRequests: 1000 } },
+  ],
+}
+/** Begins at half and tolerates more, so that it is soon over and passes on machines busy with other things, too. */
+const SHORT = {
+  runs: 2,
+  requestsPerSecond: 40,
+  timeoutMs: 5000,
+  analysis: { interval: INTERVAL, latency: { toleranceRatio: 8 }, successRate: { toleranceRatio: 3 } },
+  steps: [{ setWeight: 50 }, { ramp: { riskBudget: '5pp', to: 95 } }],
+}
+
+interface Run {
+  readonly phase: string
+  readonly cause: string | null
+  readonly reason: string
+  readonly seconds: number
+  /** Answered at the route meanwhile, and counted by the judge. */
+  readonly requests: number
+  readonly counted: number
+  /** The strongest evidence of harm at any look that was seen. */
+  readonly evidence: number
+}
+
+export async function measureHealthy(bench: RolloutBench): Promise<Target[]> {
+  const plan = bench.short ? SHORT : FULL
+  const runs = bench.runs ?? plan.runs
+  const lanes = Math.min(bench.lanes ?? LANES, runs)
+  bench.print(
+    `healthy: ${runs} rollouts, ${lanes} at a time, ${plan.requestsPerSecond} rps each; both versions fail ` +
+      `${100 * CHANCES.failures} % and refuse ${100 * CHANCES.refusals} %; looks every ${INTERVAL}, time-out ${plan.timeoutMs} ms`,
+  )
+  const stack = await startPair(bench, lanes, plan.timeoutMs)
+  const loads = stack.routes.map(route => route.load(plan.requestsPerSecond))
+  await Promise.all(loads.map(untilFlowing))
+  const stable = loads.map(() => '1')
+  let done = 0
+  const all = await inLanes(lanes, runs, async (_, lane) => {
+    const modelVersion = stable[lane] === '1' ? '2' : '1'
+    const answered = () => loads[lane]?.snapshot().answered ?? 0
+    const run = await rollOut(stack, lane, { plan, modelVersion, answered })
+    if (run.phase === 'Promoted') stable[lane] = modelVersion
+    done += 1
+    if (run.phase !== 'Promoted') bench.print(`  ${run.phase} (${run.cause}): ${run.reason}`)
+    if (done % 10 === 0 || done === runs) bench.print(`  ${done} of ${runs} are over`)
+    return run
+  })
+  await Promise.all(loads.map(load => load.stop()))
+  bench.print(summary(all))
+  const unplanned = await countUnplanned(stack)
+  bench.print(`failures other than those by chance, of all routes: ${unplanned}\n`)
+  return targetsOf(all, bench.short)
+}
+
+async function startPair(bench: RolloutBench, lanes: number, timeoutMs: number): Promise<RolloutStack> {
+  const [one, two] = [urlOf(await ownPort()), urlOf(await ownPort())]
+  const route = {
+    variants: { stable: [one], candidate: [two], reserve: [] },
+    settings: { timeoutMs },
+  }
+  const routes = Array.from({ length: lanes }, () => route)
+  const stack = await startStack(bench, { name: 'healthy', chances: CHANCES, seed: true, routes })
+  await Promise.all([one, two].map(warmUp))
+  return stack
+}
+
+async function warmUp(server: string): Promise<void> {
+  await inLanes(8, WARM_UP_REQUESTS, async () => {
+    const answer = await fetch(`${server}/predict`, { method: 'POST', body: 'x' })
+    await answer.arrayBuffer()
+  })
+}
+
+interface Promotion {
+  readonly plan: typeof FULL | typeof SHORT
+  readonly modelVersion: string
+  readonly answered: () => number
+}
+
+async function rollOut(stack: RolloutStack, lane: number, promotion: Promotion): Promise<Run> {
+  const { answered } = promotion
+  const before = answered()
+  const { name } = await stack.controller.startRollout(rolloutFile(`r${lane}`, specOf(promotion)))
+  let evidence = 0
+  const over = await untilOver(stack, name, ({ decision }) => {
+    evidence = Math.max(evidence, decision?.e ?? 0)
+  })
+  const { phase, cause, message, decision, startedAt, endedAt } = over
+  const { stable = 0, candidate = 0 } = decision?.exposure ?? {}
+  return {
+    phase,
+    cause,
+    reason: decision?.reason ?? message,
+    seconds: (Date.parse(endedAt ?? '') - Date.parse(startedAt)) / 1000,
+    requests: answered() - before,
+    counted: stable + candidate,
+    evidence,
+  }
+}
+
+function specOf({ plan: { analysis, steps }, modelVersion }: Promotion): object {
+  return { modelVersion, strategy: { canary: { steps } }, analysis }
+}
+
+/** Time-outs and the like, with which a machine that is too busy spoils the measurement. */
+async function countUnplanned({ gateway }: RolloutStack): Promise<number> {
+  const failures = parseExposition(await gateway.metrics()).filter(
+    ({ name, labels }) =>
+      name === 'weir_requests_total' && labels['kind'] === 'split' && labels['outcome'] === 'failure',
+  )
+  return failures
+    .filter(({ labels }) => labels['reason'] !== '5xx')
+    .reduce((sum, { value }) => sum + value, 0)
+}
+
+function summary(runs: readonly Run[]): string {
+  const row = (name: string, of: (run: Run) => number, digits = 0) => {
+    const values = runs.map(of)
+    return [name, Math.min(...values), medianOf(values), Math.max(...values)].map(cell =>
+      typeof cell === 'number' ? cell.toFixed(digits) : cell,
+    )
+  }
+  return table(
+    ['of each rollout', 'least', 'median', 'most'],
+    [
+      row('HTTP requests answered', run => run.requests),
+      row('requests that the judge counted', run => run.counted),
+      row('seconds', run => run.seconds, 1),
+      row('strongest evidence of harm (100 withdraws)', run => run.evidence, 2),
+    ],
+  )
+}
+
+function targetsOf(runs: readonly Run[], short: boolean): Target[] {
+  const promoted = runs.filter(({ phase }) => phase === 'Promoted').length
+  const least = Math.min(...runs.map(({ requests }) => requests))
+  return [
+    {
+      name: 'healthy candidates that were promoted: all',
+      reached: `${promoted} of ${runs.length}`,
+      met: promoted === runs.length,
+    },
+    {
+      name: `at least ${LEAST_REQUESTS} HTTP requests each`,
+      reached: `${least} and more`,
+      met: short ? 'not measured' : least >= LEAST_REQUESTS,
+      ...(short && { reason: 'the short form ends sooner' }),
+    },
+  ]
+}
