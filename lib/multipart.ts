@@ -5,6 +5,8 @@ export class MultipartError extends Error {}
 export interface Part {
   /** The field's name, as it was sent. */
   readonly name: string
+  /** Whether it was sent as a file, with a file name, and not as the text of a field. */
+  readonly isFile: boolean
   readonly content: AsyncIterable<Uint8Array>
 }
 
@@ -22,7 +24,7 @@ export async function* readParts(
   await passOver(reader.until(delimiter)) // a preamble, which nobody reads
   while (!(await isLast(reader))) {
     const content = reader.until(delimiter)
-    yield { name: nameIn(await reader.headers()), content }
+    yield { ...describe(await reader.headers()), content }
     await passOver(content)
   }
 }
@@ -48,11 +50,11 @@ async function isLast(reader: Reader): Promise<boolean> {
   return false
 }
 
-function nameIn(headers: string): string {
+function describe(headers: string): Pick<Part, 'name' | 'isFile'> {
   const disposition = /^content-disposition:[ \t]*form-data[ \t]*;(.*)$/im.exec(headers)?.[1]
   const [, quoted, plain] = /(?:^|;)[ \t]*name=(?:"([^"]*)"|([^\s;"]+))/i.exec(disposition ?? '') ?? []
   const name = quoted ?? plain
-  if (name !== undefined) return name
+  if (name !== undefined) return { name, isFile: /;[ \t]*filename\*?=/i.test(disposition ?? '') }
   throw new MultipartError('a part has no name')
 }
 
@@ -92,8 +94,9 @@ function createReader(body: AsyncIterable<Uint8Array>) {
     async headers(): Promise<string> {
       for (;;) {
         const end = held.indexOf('\r\n\r\n')
+        const tooLong = (end === -1 ? held.length : end) > HEADERS_LIMIT_BYTES
+        if (tooLong) throw new MultipartError('the headers of a part are too long')
         if (end >= 0) return (await take(end + 4)).slice(0, end)
-        if (held.length > HEADERS_LIMIT_BYTES) throw new MultipartError('the headers of a part are too long')
         await more()
       }
     },

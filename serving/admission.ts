@@ -6,7 +6,8 @@ import type { ServiceTime } from './service-time.ts'
 
 export interface AdmissionLimits {
   readonly maxQueue: number
-  readonly maxQueueBytes: number
+  /** Of all bodies that wait or are computed. */
+  readonly maxHeldBytes: number
   /** Tasks in one dispatch; 1 turns batching off. */
   readonly maxBatch: number
   /** How long a first task waits for others to share its batch. */
@@ -37,6 +38,8 @@ export interface Admission {
 
 interface Waiting extends Submission {
   readonly enqueuedAt: number
+  /** Of its body, which is moved to the thread and empty here afterwards. */
+  readonly bytes: number
   readonly costMs: number
   readonly resolve: (result: TaskResult) => void
   readonly reject: (error: unknown) => void
@@ -49,7 +52,7 @@ interface Waiting extends Submission {
 export function createAdmission(options: AdmissionOptions): Admission {
   const { pool, serviceTime, clock, limits, onQueued } = options
   const queue: Waiting[] = []
-  let queuedBytes = 0
+  let heldBytes = 0
   let runningCostMs = 0
   let batchTimer: NodeJS.Timeout | undefined
 
@@ -57,7 +60,7 @@ export function createAdmission(options: AdmissionOptions): Admission {
 
   function refuseUnlessMet(bodyBytes: number, costMs: number, deadlineAt: number | undefined): void {
     const retryAfterSeconds = Math.max(1, waitMs() / 1000)
-    if (queue.length >= limits.maxQueue || queuedBytes + bodyBytes > limits.maxQueueBytes) {
+    if (queue.length >= limits.maxQueue || heldBytes + bodyBytes > limits.maxHeldBytes) {
       throw new WeirError('overloaded', 'the queue is full', {
         retryAfterSeconds,
         details: { reason: 'queue_full' },
@@ -78,12 +81,24 @@ export function createAdmission(options: AdmissionOptions): Admission {
     while (taken.length < limits.maxBatch) {
       const next = queue.shift()
       if (!next) break
-      queuedBytes -= next.task.body.byteLength
       const pointless = pointlessness(next, clock.now())
-      if (pointless) next.reject(pointless)
+      if (pointless) drop(next, pointless)
       else taken.push(next)
     }
     return taken
+  }
+
+  function drop({ bytes, reject }: Waiting, why: WeirError): void {
+    heldBytes -= bytes
+    reject(why)
+  }
+
+  /** Of a client that has gone: those who stay get its place at once. */
+  function leave(waiting: Waiting): void {
+    const at = queue.indexOf(waiting)
+    if (at === -1) return
+    queue.splice(at, 1)
+    drop(waiting, gone())
   }
 
   function pump(): void {
@@ -108,26 +123,26 @@ export function createAdmission(options: AdmissionOptions): Admission {
 
   function run(taken: readonly Waiting[]): void {
     const costMs = taken.reduce((sum, one) => sum + one.costMs, 0)
-    const sizes = taken.map(({ task }) => task.body.byteLength) // the bodies are moved to the thread, and empty here afterwards
     runningCostMs += costMs
     for (const { enqueuedAt } of taken) onQueued?.(clock.now() - enqueuedAt)
     pool
       .dispatch(taken.map(({ task, deadlineAt }): DispatchedTask => ({ task, deadlineAt })))
-      .then(results => settle(taken, results, sizes))
+      .then(results => settle(taken, results))
       .catch((error: unknown) => {
         for (const { reject } of taken) reject(error)
       })
       .finally(() => {
         runningCostMs -= costMs
+        for (const { bytes } of taken) heldBytes -= bytes
         pump()
       })
   }
 
-  function settle(taken: readonly Waiting[], results: readonly TaskResult[], sizes: readonly number[]): void {
+  function settle(taken: readonly Waiting[], results: readonly TaskResult[]): void {
     for (const [index, waiting] of taken.entries()) {
       const result = results[index]
       if (!result) throw new Error('an inference thread answered fewer tasks than it was given')
-      serviceTime.observe(result.stages, sizes[index] ?? 0)
+      serviceTime.observe(result.stages, waiting.bytes)
       waiting.resolve(result)
     }
   }
@@ -135,11 +150,13 @@ export function createAdmission(options: AdmissionOptions): Admission {
   return {
     submit: submission =>
       new Promise((resolve, reject) => {
-        const { byteLength } = submission.task.body
-        const costMs = serviceTime.estimateMs(byteLength)
-        refuseUnlessMet(byteLength, costMs, submission.deadlineAt)
-        queue.push({ ...submission, enqueuedAt: clock.now(), costMs, resolve, reject })
-        queuedBytes += byteLength
+        const { byteLength: bytes } = submission.task.body
+        const costMs = serviceTime.estimateMs(bytes)
+        refuseUnlessMet(bytes, costMs, submission.deadlineAt)
+        const waiting = { ...submission, enqueuedAt: clock.now(), bytes, costMs, resolve, reject }
+        queue.push(waiting)
+        heldBytes += bytes
+        submission.signal?.addEventListener('abort', () => leave(waiting), { once: true })
         pump()
       }),
     depth: () => queue.length,
@@ -147,9 +164,12 @@ export function createAdmission(options: AdmissionOptions): Admission {
 }
 
 function pointlessness({ signal, deadlineAt }: Submission, now: number): WeirError | undefined {
-  if (signal?.aborted)
-    return new WeirError('client_closed_request', 'the client went away before its turn came')
+  if (signal?.aborted) return gone()
   return deadlineAt !== undefined && now >= deadlineAt ? expired() : undefined
+}
+
+function gone(): WeirError {
+  return new WeirError('client_closed_request', 'the client went away before its turn came')
 }
 
 function expired(): WeirError {

@@ -1,36 +1,99 @@
 import type { Readable } from 'node:stream'
 import type { FastifyInstance } from 'fastify'
 import { WeirError } from '../contract/errors.ts'
+import { createBodyBudget, type BodyLease } from './body-budget.ts'
 
 export const BODY_LIMIT_BYTES = 32 * 1024 * 1024
+/** All bodies that are arriving, waiting or computed. */
+export const HELD_BODIES_BYTES = 64 * 1024 * 1024
 /** Putting 8 MiB together at once holds the HTTP thread up for 8 ms. */
 const SLICE_BYTES = 1024 * 1024
 
+export interface BodyLimits {
+  /** Of one body. */
+  readonly limitBytes: number
+  /** What is thrown for a body that does not fit beside others, so that it is counted. */
+  readonly onOverloaded: (error: unknown) => void
+}
+
 /** Bodies of every content type arrive as a Buffer. None is parsed on this thread; see Task. */
-export function takeBodiesAsTheyCome(app: FastifyInstance, limitBytes: number): void {
+export function takeBodiesAsTheyCome(app: FastifyInstance, { limitBytes, onOverloaded }: BodyLimits): void {
+  const openLease = createBodyBudget(HELD_BODIES_BYTES)
+  const leases = new WeakMap<object, BodyLease>()
+  app.addHook('preParsing', async (request, reply) => {
+    const lease = openLease()
+    leases.set(request, lease)
+    reply.raw.once('close', () => lease.end())
+  })
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', async (request: { headers: Record<string, unknown> }, payload: Readable) => {
-    if (Number(request.headers['content-length']) > limitBytes) throw tooLarge(limitBytes)
-    return join(await collect(payload, limitBytes))
+    const declaredBytes = Number(request.headers['content-length'] ?? Number.NaN)
+    if (declaredBytes > limitBytes) throw tooLarge(limitBytes)
+    const { take } = leases.get(request) ?? openLease()
+    try {
+      return await collect(payload, { take, declaredBytes, limitBytes })
+    } catch (error) {
+      if (error instanceof WeirError && error.code === 'overloaded') onOverloaded(error)
+      throw error
+    }
   })
 }
 
-function collect(payload: Readable, limitBytes: number): Promise<Buffer[]> {
-  const chunks: Buffer[] = []
+interface Collecting {
+  readonly take: BodyLease['take']
+  /** NaN for a body that comes in chunks. */
+  readonly declaredBytes: number
+  readonly limitBytes: number
+}
+
+async function collect(payload: Readable, { take, declaredBytes, limitBytes }: Collecting): Promise<Buffer> {
+  // where the size is known a large body is put together as it arrives, and never takes twice its size
+  const put = declaredBytes > SLICE_BYTES ? fillWhole(declaredBytes) : keepChunks()
   let bytes = 0
-  return new Promise((resolve, reject) => {
+  await new Promise<void>((resolve, reject) => {
+    let refused = false
     payload.on('data', (chunk: Buffer) => {
+      if (refused) return // the connection is still needed for the answer, which closes it
       bytes += chunk.length
-      if (bytes <= limitBytes) chunks.push(chunk)
-      else reject(tooLarge(limitBytes)) // the connection is still needed for the answer, which closes it
+      try {
+        if (bytes > limitBytes) throw tooLarge(limitBytes)
+        take(chunk.length)
+        put.add(chunk)
+      } catch (error) {
+        refused = true
+        reject(error as Error)
+      }
     })
-    payload.once('end', () => resolve(chunks))
+    payload.once('end', resolve)
     payload.once('error', cause =>
       reject(
         new WeirError('client_closed_request', 'the client went away while it sent the body', { cause }),
       ),
     )
   })
+  return put.whole()
+}
+
+interface Assembly {
+  add(chunk: Buffer): void
+  whole(): Promise<Buffer> | Buffer
+}
+
+function fillWhole(bytes: number): Assembly {
+  let whole: Buffer | undefined
+  let filled = 0
+  return {
+    add(chunk) {
+      whole ??= Buffer.allocUnsafeSlow(bytes)
+      filled += chunk.copy(whole, filled)
+    },
+    whole: () => whole?.subarray(0, filled) ?? Buffer.alloc(0),
+  }
+}
+
+function keepChunks(): Assembly {
+  const chunks: Buffer[] = []
+  return { add: chunk => void chunks.push(chunk), whole: () => join(chunks) }
 }
 
 async function join(chunks: readonly Buffer[]): Promise<Buffer> {

@@ -1,6 +1,7 @@
 import type { Clock } from '../lib/clock.ts'
 import type { Log } from '../lib/log.ts'
 import { createAdmission, type Admission } from './admission.ts'
+import { HELD_BODIES_BYTES } from './bodies.ts'
 import { createDrift } from './drift.ts'
 import { openInferencePool, type InferencePool } from './inference-pool.ts'
 import { refusalReason } from './manifest.ts'
@@ -40,8 +41,6 @@ export interface ModelServerOptions {
   /** Something broke that cannot be put back safely: an inference thread is gone, or the memory limit is passed. */
   readonly onBroken: (cause: Error) => void
 }
-
-const MAX_QUEUE_BYTES = 64 * 1024 * 1024
 
 export function createModelServer({ options, clock, log, onBroken }: ModelServerOptions): ModelServer {
   let state: ServingState = { kind: 'loading' }
@@ -86,7 +85,7 @@ export function createModelServer({ options, clock, log, onBroken }: ModelServer
       clock,
       limits: {
         maxQueue: options.queue,
-        maxQueueBytes: MAX_QUEUE_BYTES,
+        maxHeldBytes: HELD_BODIES_BYTES,
         maxBatch: options['max-batch'],
         maxDelayMs: options['max-delay-ms'],
       },

@@ -10,6 +10,7 @@ import { createDrill } from '../drill.ts'
 import { addDocs } from '../openapi.ts'
 import { addPredictionPage } from '../prediction-page.ts'
 import { bodyOf } from '../protocols/wire.ts'
+import { countFailure } from '../predictor.ts'
 import { findSamples } from '../samples.ts'
 import { addStandingRoutes, requireReady } from '../standing-routes.ts'
 import type { CustomServer } from './custom-server.ts'
@@ -21,7 +22,10 @@ export type CustomAppOptions = Omit<AppOptions, 'server'> & { readonly server: C
 export async function createCustomApp(options: CustomAppOptions): Promise<FastifyInstance> {
   const { server, modelPath, samplesDir, drill, clock, log, bodyLimitBytes = BODY_LIMIT_BYTES } = options
   const app = createHttpServer({ log, bodyLimitBytes })
-  takeBodiesAsTheyCome(app, bodyLimitBytes)
+  takeBodiesAsTheyCome(app, {
+    limitBytes: bodyLimitBytes,
+    onOverloaded: error => countFailure(error, server.metrics),
+  })
   await addDocs(app)
   addStandingRoutes(app, server, drill)
   await addPredictionPage(app)

@@ -11,7 +11,7 @@ const DONE: TaskResult = {
   observations: [],
   answer: { contentType: '', headers: {}, body: '' },
 }
-const LIMITS: AdmissionLimits = { maxQueue: 2, maxQueueBytes: 1000, maxBatch: 1, maxDelayMs: 0 }
+const LIMITS: AdmissionLimits = { maxQueue: 2, maxHeldBytes: 1000, maxBatch: 1, maxDelayMs: 0 }
 
 /** One inference thread that takes one dispatch, and finishes it when the test says so. */
 function setUp(limits: Partial<AdmissionLimits> = {}) {
@@ -57,6 +57,33 @@ t.test('what does not fit the queue is overloaded, with a time to come back', as
   for (let n = 0; n < 3; n++) await dispatched[n]?.finish()
   await Promise.all([running, ...queued])
   t.equal(admission.depth(), 0)
+})
+
+// 128 requests whose clients had gone kept everybody else out until their turn came
+t.test('a client that goes away gives its place in the queue to others at once', async t => {
+  const { admission, dispatched, task } = setUp()
+  const running = admission.submit({ task: task() })
+  const client = new AbortController()
+  const gone = [1, 2].map(() => admission.submit({ task: task(), signal: client.signal }))
+  const refusals = gone.map(one => t.rejects(one, { code: 'client_closed_request' }))
+  client.abort()
+  await Promise.all(refusals)
+  t.equal(admission.depth(), 0)
+  const next = admission.submit({ task: task(900) })
+  await dispatched[0]?.finish()
+  await dispatched[1]?.finish()
+  await Promise.all([running, next])
+})
+
+t.test('a body counts until it is computed', async t => {
+  const { admission, dispatched, task } = setUp()
+  const running = admission.submit({ task: task(900) })
+  await t.rejects(admission.submit({ task: task(200) }), { code: 'overloaded' })
+  await dispatched[0]?.finish()
+  await running
+  const next = admission.submit({ task: task(900) })
+  await dispatched[1]?.finish()
+  await next
 })
 
 t.test('the queue is bounded by bytes too', async t => {

@@ -33,6 +33,16 @@ const refused: Readonly<Record<string, readonly [Uint8Array, string, string]>> =
     TYPE,
     'missing_file',
   ],
+  'a form of 65 parts': [
+    form(...Array.from({ length: 65 }, (_, index) => file('x', `part${index}`)).flat(), '--b--', ''),
+    TYPE,
+    'invalid_multipart',
+  ],
+  'a part with headers without end': [
+    form(...file('x').slice(0, 2), `x-note: ${'x'.repeat(20_000)}`, '', 'x', '--b--', ''),
+    TYPE,
+    'invalid_multipart',
+  ],
   'an empty file': [form(...file(''), '--b--', ''), TYPE, 'empty_file'],
 }
 for (const [name, [body, type, code]] of Object.entries(refused)) {
