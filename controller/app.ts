@@ -25,6 +25,7 @@ import type { RolloutService, VerbRequest } from './rollouts/rollout-service.ts'
 import { replacedOf } from './rollouts/replicas.ts'
 import { rolloutView } from './rollouts/rollout-view.ts'
 import { VERBS } from './rollouts/verbs.ts'
+import { isFirst } from './rollouts/rollout-state.ts'
 import type { Runtime } from './runtime/runtime.ts'
 import type { Store } from './store.ts'
 
@@ -142,6 +143,7 @@ function addRollouts(
     return {
       rollout: { ...source, metadata: { name } },
       history: {
+        comparator: isFirst(state) ? null : 'stable',
         settleSeconds: state.settleSeconds,
         intervalSeconds: analysis.interval / 1000,
         deadlineSeconds: onDeadline.after / 1000,

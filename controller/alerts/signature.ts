@@ -1,7 +1,6 @@
 import { createHmac, randomBytes } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { writeFileAtomic } from '../../lib/atomic-file.ts'
+import { keptSecret } from '../../lib/kept-secret.ts'
 
 interface Signed {
   readonly id: string
@@ -25,19 +24,11 @@ export function signatureHeaders({ id, timestampSeconds, body }: Signed, secret:
 
 const PREFIX = 'whsec_'
 const SECRET = /^whsec_[A-Za-z0-9+/]{32,}={0,2}$/
-const OWNER_ONLY = 0o600
 
 /** The secret of a state folder: made at the first start; a file put there before is taken as it is. */
 export async function readSigningSecret(stateDir: string): Promise<string> {
   const path = join(stateDir, 'webhook-secret')
-  try {
-    const secret = (await readFile(path, 'utf8')).trim()
-    if (!SECRET.test(secret)) throw new Error(`${path} must be ${PREFIX} and at least 24 bytes in base64`)
-    return secret
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
-  }
-  const made = `${PREFIX}${randomBytes(32).toString('base64')}`
-  await writeFileAtomic(path, `${made}\n`, OWNER_ONLY)
-  return made
+  const secret = await keptSecret(path, () => `${PREFIX}${randomBytes(32).toString('base64')}`)
+  if (!SECRET.test(secret)) throw new Error(`${path} must be ${PREFIX} and at least 24 bytes in base64`)
+  return secret
 }

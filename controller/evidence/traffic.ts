@@ -44,13 +44,29 @@ export function createTrafficMeter() {
     },
     /** Undefined while too little was seen. */
     read(): Traffic | undefined {
-      const seconds = recent.reduce((sum, interval) => sum + interval.seconds, 0)
+      const late = newestOf(recent)
+      const seconds = late.reduce((sum, interval) => sum + interval.seconds, 0)
       if (seconds < ENOUGH_SECONDS) return undefined
-      const requests = recent.reduce((sum, interval) => sum + interval.requests, 0)
+      const requests = late.reduce((sum, interval) => sum + interval.requests, 0)
       return {
         requestsPerSecond: requests / seconds,
-        stable: sumTallies(recent.map(({ stable }) => stable).filter(stable => stable.requests > 0)),
+        stable: sumTallies(late.map(({ stable }) => stable).filter(stable => stable.requests > 0)),
       }
     },
   }
+}
+
+/**
+ * The newest that fill the window. One that does not fit into it, such as from before the controller was away to after it, tells only
+ * where the newer ones do not tell enough.
+ */
+function newestOf(intervals: readonly Interval[]): readonly Interval[] {
+  const newest: Interval[] = []
+  let seconds = 0
+  for (const interval of intervals.toReversed()) {
+    if (seconds >= ENOUGH_SECONDS && seconds + interval.seconds > WINDOW_SECONDS) break
+    newest.push(interval)
+    seconds += interval.seconds
+  }
+  return newest
 }

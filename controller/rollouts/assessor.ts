@@ -31,7 +31,10 @@ export function createAssessor({ file, state }: StoredRollout, past: readonly Lo
     comparator: isFirst(state) ? null : undefined,
   })
   const traffic = createTrafficMeter()
-  for (const look of past) judge.step(look)
+  for (const look of past) {
+    judge.step(look)
+    traffic.step(look)
+  }
 
   function assess(current: RolloutState, seen: Seen, hooks?: HookWords): RolloutState {
     if (seen.look !== null) traffic.step(seen.look)

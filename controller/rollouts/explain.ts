@@ -81,11 +81,11 @@ function remedy({ name, state: { cause } }: Explained): string {
 }
 
 function wayAhead(
-  { state: { startedAt, outlook }, file: { spec } }: Explained,
+  { state: { deadlineFrom, outlook }, file: { spec } }: Explained,
   now: number,
 ): readonly string[] {
   const { after, do: end } = spec.onDeadline
-  const left = startedAt + after - now
+  const left = deadlineFrom + after - now
   const deadline =
     left > 0
       ? `the deadline is in ${inWords(left / 1000)}, then it is ${end === 'pause' ? 'paused' : 'rolled back'}`

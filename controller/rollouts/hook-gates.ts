@@ -39,7 +39,7 @@ export function holdAtGates(before: RolloutState, next: RolloutState, facts: Gat
   if (next.phase !== 'Pending' && !(isJudged(before) || isJudged(next))) return { ...next, gate: null }
   const moves = movesBetween(before, next)
   const gate = moves.map(move => ({ ...move, waiting: stillWaiting(move, facts) })).find(isClosed)
-  if (gate) return held(before, next, { gate, now: facts.now })
+  if (gate) return held(before, next, gate)
   if (moves.length > 0 || before.gate === null || hasMoved(before, next)) return { ...next, gate: null }
   // between looks the machine proposes no move: the one that was decided still waits
   const waiting = stillWaiting(before.gate, facts)
@@ -93,14 +93,11 @@ function isClosed({ waiting }: Gate): boolean {
   return waiting.length > 0
 }
 
-function held(before: RolloutState, next: RolloutState, at: { gate: Gate; now: number }): RolloutState {
+function held(before: RolloutState, next: RolloutState, gate: Gate): RolloutState {
   const { policyVersion, lastDecision, metrics, outlook, expectation, warnings } = next
   const learned = { policyVersion, lastDecision, metrics, outlook, expectation, warnings }
-  const { gate, now } = at
   const message = `waiting for ${gate.type} before ${gate.move}`
-  if (gate.type !== 'confirm-rollout') return { ...before, ...learned, gate, message }
-  // nothing runs yet: the time to become ready, and the deadline, count from the yes
-  return { ...before, ...learned, gate, message, stepSince: now, deadlineFrom: now }
+  return { ...before, ...learned, gate, message }
 }
 
 function hasMoved(before: RolloutState, next: RolloutState): boolean {

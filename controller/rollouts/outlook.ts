@@ -98,12 +98,12 @@ function orNull(value: number): number | null {
 const CLEARLY = 0.8
 
 function warningsOf(
-  { startedAt, outlook, warnings }: RolloutState,
+  { deadlineFrom, outlook, warnings }: RolloutState,
   now: number,
   spec: RolloutSpec,
 ): readonly Warning[] {
   if (outlook === null) return warnings
-  const leftSeconds = Math.max(0, startedAt + spec.onDeadline.after - now) / 1000
+  const leftSeconds = Math.max(0, deadlineFrom + spec.onDeadline.after - now) / 1000
   const given = warnings.find(({ name }) => name === 'budget-out-of-reach')
   const others = warnings.filter(warning => warning !== given)
   const allowed = given ? leftSeconds * CLEARLY : leftSeconds

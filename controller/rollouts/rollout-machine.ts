@@ -63,7 +63,7 @@ export function nextState(state: RolloutState, seen: Observation, spec: RolloutS
   const own = noteOpened(noticePolicyChange(watchStable(judged, seen), seen), seen)
   switch (own.phase) {
     case 'Pending':
-      return awaitCandidate(own, seen)
+      return awaitCandidate(notBegun(own, seen.now), seen)
     case 'Promoting':
       return seen.policyAsWanted ? goOnPromoting(own, seen) : own
     case 'RollingBack':
@@ -92,6 +92,11 @@ function goOnBack(state: RolloutState, seen: Observation): RolloutState {
   const left = candidate.kind === 'absent' || candidate.kind === 'stopping' ? 0 : candidate.endpoints.length
   if (!state.deployment.own && left > state.replicas.candidate) return state
   return finish(state, WITHDRAWN_AS[state.cause ?? ''] ?? 'RolledBack', seen.now)
+}
+
+/** While the start is not confirmed nothing runs: the time to become ready, and the deadline, count from the yes. */
+function notBegun(state: RolloutState, now: number): RolloutState {
+  return state.gate?.type === 'confirm-rollout' ? { ...state, stepSince: now, deadlineFrom: now } : state
 }
 
 /** A policy version that this rollout did not write pauses it; one that only says what was wanted anyway is its own. */

@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import t from 'tap'
 import { pass, rolloutOf, startControl, startWorld } from './control.ts'
+import { startReceiver } from './receiver.ts'
 
 const weir = new URL('../../cli/weir.ts', import.meta.url).pathname
 const steps = [{ setWeight: 10 }, { ramp: { riskBudget: '1pp', to: 95 } }]
@@ -110,4 +111,46 @@ t.test('a controller that was replaced goes on explaining from what it stored', 
   await first.stop()
   const second = await startControl(t, world)
   t.same(await second.client.explain(name), before)
+})
+
+// The traffic meter once began with nothing after a restart, so that for five seconds the old estimate stood.
+t.test('a controller that was replaced knows the traffic of late at its first look', async t => {
+  const world = await startWorld(t)
+  const first = await startControl(t, world)
+  const { name } = await first.client.startRollout(rolloutOf({ strategy: { canary: { steps } } }))
+  await pass(world, first, { name, seconds: 20, requestsPerSecond: 20 })
+  const before = (await first.client.rollout(name)).outlook
+  await first.stop()
+  const second = await startControl(t, world)
+  await pass(world, second, { name, seconds: 1, requestsPerSecond: 20 })
+  const after = (await second.client.rollout(name)).outlook
+  t.equal(after?.requestsPerSecond, 20)
+  t.ok((after?.seconds ?? Infinity) < (before?.seconds ?? 0), 'a second less')
+})
+
+t.test('the deadline counts from the yes to a rollout that waited for its confirmation', async t => {
+  const world = await startWorld(t)
+  const control = await startControl(t, world)
+  const receiver = await startReceiver(t)
+  receiver.usually = 403
+  const { name } = await control.client.startRollout(
+    rolloutOf({
+      strategy: { canary: { steps } },
+      onDeadline: { after: '10m' },
+      analysis: {
+        interval: '1s',
+        settle: '2s',
+        webhooks: [{ name: 'board', type: 'confirm-rollout', url: receiver.url }],
+      },
+    }),
+  )
+  await control.tick(name)
+  await control.deliver()
+  world.clock.forward(1_800_000)
+  receiver.usually = 200
+  await control.tick(name)
+  await control.deliver()
+  await pass(world, control, { name, seconds: 10, requestsPerSecond: 20 })
+  t.match(await control.client.rollout(name), { weight: 10, warnings: [] }, 'time enough')
+  t.match((await control.client.explain(name)).sentences.join(), /the deadline is in 9 min/)
 })

@@ -1,4 +1,7 @@
 import t, { type Test } from 'tap'
+import { history } from '../../contract/history.ts'
+import { rolloutFile } from '../../contract/rollout.ts'
+import { replayRollout } from '../../controller/judge/judge-for.ts'
 import { pass, rolloutOf, startControl, startWorld } from './control.ts'
 
 const analysis = { interval: '1s', settle: '2s', watch: '20s', successRate: { atLeast: 0.95 } }
@@ -33,6 +36,22 @@ t.test('a first version that misses its objective is withdrawn, and the route is
   await pass(world, control, { name, seconds: 15, requestsPerSecond: 50, failing: { candidate: 0.4 } })
   t.match(await control.client.rollout(name), { phase: 'RolledBack', cause: 'absolute' })
   t.match(world.gateway.policy().weights, { stable: 0, candidate: 0 })
+})
+
+// It once replayed as a canary, which never has anything to decide on.
+t.test('its exported history replays under its own rules', async t => {
+  for (const [failing, last] of [
+    [{}, { action: 'advance' }],
+    [{ candidate: 0.4 }, { action: 'withdraw', cause: 'absolute' }],
+  ] as const) {
+    const { world, control, start } = await started(t)
+    const { name } = await start()
+    await pass(world, control, { name, seconds: 40, requestsPerSecond: 50, failing })
+    const exported = await control.client.evidence(name)
+    const replayed = replayRollout(history.parse(exported.history), rolloutFile.parse(exported.rollout).spec)
+    t.match(replayed.at(-1), last)
+    t.same(replayed.at(-1), (await control.client.rollout(name)).decision)
+  }
 })
 
 t.test('which model it is must be said', async t => {

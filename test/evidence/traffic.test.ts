@@ -33,3 +33,18 @@ t.test('an outage of the metrics, a restart and a NaN are no traffic and no lack
   meter.step(look(20, 50))
   t.match(meter.read(), { requestsPerSecond: 7.5 })
 })
+
+t.test('an hour without looks tells its average only until there is something newer', async t => {
+  const meter = createTrafficMeter()
+  for (let second = 0; second <= 60; second++) meter.step(look(second, 20 * second))
+  meter.step(look(3660, 1200 + 3600))
+  t.match(meter.read(), { requestsPerSecond: 1 })
+  for (let second = 1; second <= 5; second++) meter.step(look(3660 + second, 4800 + 50 * second))
+  t.match(meter.read(), { requestsPerSecond: 50 })
+})
+
+t.test('looks further apart than a minute tell of the last of them', async t => {
+  const meter = createTrafficMeter()
+  for (const [minute, requests] of [0, 600, 6600].entries()) meter.step(look(300 * minute, requests))
+  t.match(meter.read(), { requestsPerSecond: 20 })
+})

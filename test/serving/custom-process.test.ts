@@ -72,7 +72,9 @@ t.test('the runtime deploys it like any version', async t => {
     rmSync(stateDir, { recursive: true, force: true })
   })
   const version = await registry.get('custom', '1')
-  const { endpoints: [endpoint = ''] } = await runtime.deploy({ id: 'a', version })
+  const {
+    endpoints: [endpoint = ''],
+  } = await runtime.deploy({ id: 'a', version })
   const status = await until('ready', LIMIT_MS, async () => {
     const found = await runtime.status('a')
     return found.kind === 'ready' && found
