@@ -26,6 +26,8 @@ export interface StackOptions {
   readonly env?: Readonly<Record<string, string>>
   /** A state folder that stays; by default one of its own that goes with the stack. */
   readonly state?: string
+  /** Where versions of models are; by default those that come with Weir. */
+  readonly models?: string
   readonly signal?: AbortSignal
 }
 
@@ -43,7 +45,8 @@ export async function freeStackPorts(): Promise<StackPorts> {
 export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const { ports = await freeStackPorts(), env = {}, signal } = options
   const state = options.state ?? (await mkdtemp(join(tmpdir(), 'weir-')))
-  const up = spawn(process.execPath, [WEIR, 'up', ...upArguments(state, ports)], {
+  const models = options.models === undefined ? [] : ['--models', options.models]
+  const up = spawn(process.execPath, [WEIR, 'up', ...upArguments(state, ports), ...models], {
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...env },

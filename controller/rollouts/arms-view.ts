@@ -6,7 +6,8 @@ export interface ArmView {
   readonly variant: string
   readonly version: string
   readonly digest: string
-  readonly standing: 'control' | 'starting' | 'open' | 'withdrawn' | 'winner'
+  /** `lost`: another arm has won. */
+  readonly standing: 'control' | 'starting' | 'open' | 'withdrawn' | 'winner' | 'lost'
   /** Its share of users, percent; null where a header decides. */
   readonly weight: number | null
   /** The header's values whose users it gets; null where the sticky key decides. */
@@ -83,7 +84,7 @@ const emptyView = {
 
 function standingOf(experiment: Experiment, variant: string): ArmView['standing'] {
   if (fallOf(experiment, variant)) return 'withdrawn'
-  if (experiment.winner === variant) return 'winner'
+  if (experiment.winner !== null) return experiment.winner === variant ? 'winner' : 'lost'
   return experiment.isDealt ? 'open' : 'starting'
 }
 

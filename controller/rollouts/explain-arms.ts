@@ -23,9 +23,11 @@ function explainArm(arm: ArmView): string {
     `evidence that it is better ${round(arm.better)} and that it is worse ${round(arm.worse)} of ${round(arm.threshold)}`,
     `of harm ${round(arm.harm)} of ${round(arm.harmThreshold)}, on ${arm.requests} requests`,
   ].join(', ')
-  const wins = arm.standing === 'winner' ? ' has won' : ''
-  return arm.better === null ? `${who}${wins}: ${told}` : `${who}${wins}: ${told}; ${evidence}`
+  const ended = ENDED[arm.standing] ?? ''
+  return arm.better === null ? `${who}${ended}: ${told}` : `${who}${ended}: ${told}; ${evidence}`
 }
+
+const ENDED: Partial<Record<ArmView['standing'], string>> = { winner: ' has won', lost: ' has not won' }
 
 function shareOf({ weight, values }: ArmView): string {
   if (values === null) return `, ${weight} %`

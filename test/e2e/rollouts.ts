@@ -1,14 +1,14 @@
 import type { Test } from 'tap'
 import { createControllerClient } from '../../client/controller.ts'
 import { createGatewayClient } from '../../client/gateway.ts'
-import { startStack } from '../../cli/demo/stack.ts'
+import { startStack, type StackOptions } from '../../cli/demo/stack.ts'
 import { readPhotos, startSteadyLoad } from '../../cli/load/steady-load.ts'
 import { TERMINAL_PHASES } from '../../contract/rollout.ts'
 import { until } from '../helpers/until.ts'
 
 /** A whole stack with what tests of rollouts do to it. It stops when the test ends. */
-export async function startRollouts(t: Test) {
-  const stack = await startStack()
+export async function startRollouts(t: Test, options: StackOptions = {}) {
+  const stack = await startStack(options)
   t.teardown(() => stack.stop())
   const gateway = createGatewayClient({ baseUrl: stack.operatorUrl })
   const controller = createControllerClient({ baseUrl: stack.controllerUrl, actor: 'e2e' })
