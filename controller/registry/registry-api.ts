@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import type { IncomingMessage } from 'node:http'
 import { join } from 'node:path'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
@@ -17,6 +18,7 @@ export interface RegistryApiOptions {
   readonly uploads: Uploads
 }
 
+const LINGER_MS = 2000
 const named = z.object({ name: z.string().max(63) })
 const versioned = named.extend({ version: z.string().max(63) })
 const aliased = named.extend({ alias })
@@ -103,10 +105,20 @@ function addUpload(plain: FastifyInstance, registry: Registry, uploads: Uploads)
       reply.header('location', `/v1/models/${model}/versions/${found.version}`)
       return await reply.code(created ? 201 : 200).send(view)
     } catch (error) {
-      if (!request.raw.complete) reply.header('connection', 'close') // nobody is going to read the rest
+      reply.raw.once('finish', () => lingerFor(request.raw, LINGER_MS))
       throw error
     }
   }
+}
+
+/**
+ * A sender that is still sending would see its connection break instead of the refusal. So what comes is passed over for a
+ * while (Node does, after the answer), and the connection ends only then.
+ */
+function lingerFor(request: IncomingMessage, ms: number): void {
+  if (request.complete) return
+  const timer = setTimeout(() => request.destroy(), ms)
+  request.once('close', () => clearTimeout(timer))
 }
 
 /** Rule 9: an alias moves only to what is seen serving, by its digest; a version that failed stays where it is. */

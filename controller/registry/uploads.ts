@@ -96,18 +96,21 @@ async function store(path: string, { content }: Part, spend: (bytes: number) => 
 async function* withIdleLimit(body: AsyncIterable<Uint8Array>, idleMs: number): AsyncGenerator<Uint8Array> {
   const source = body[Symbol.asyncIterator]()
   for (;;) {
-    const silence = Promise.withResolvers<never>()
-    const timer = setTimeout(
-      () => silence.reject(new WeirError('request_timeout', `nothing arrived for ${idleMs / 1000} s`)),
-      idleMs,
-    )
-    try {
-      const { value, done } = await Promise.race([source.next(), silence.promise])
-      if (done === true) return
-      yield value
-    } finally {
-      clearTimeout(timer)
-    }
+    const { value, done } = await within(source.next(), idleMs)
+    if (done === true) return
+    yield value
+  }
+}
+
+async function within<Result>(work: Promise<Result>, idleMs: number): Promise<Result> {
+  const silence = Promise.withResolvers<never>()
+  const giveUp = () =>
+    silence.reject(new WeirError('request_timeout', `nothing arrived for ${idleMs / 1000} s`))
+  const timer = setTimeout(giveUp, idleMs)
+  try {
+    return await Promise.race([work, silence.promise])
+  } finally {
+    clearTimeout(timer)
   }
 }
 
