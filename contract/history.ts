@@ -58,7 +58,7 @@ export const look = z.strictObject({
 
 export const history = z.strictObject({
   /** Null: the first version of its route, which there was nothing to compare with. */
-  comparator: z.literal('stable').nullable().optional(),
+  comparator: z.null().optional(),
   settleSeconds: z.number().min(0).optional(),
   intervalSeconds: z.number().positive().optional(),
   deadlineSeconds: z.number().positive().optional(),

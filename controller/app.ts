@@ -143,7 +143,7 @@ function addRollouts(
     return {
       rollout: { ...source, metadata: { name } },
       history: {
-        comparator: isFirst(state) ? null : 'stable',
+        ...(isFirst(state) && { comparator: null }),
         settleSeconds: state.settleSeconds,
         intervalSeconds: analysis.interval / 1000,
         deadlineSeconds: onDeadline.after / 1000,
