@@ -9,6 +9,7 @@ import type { Store } from '../store.ts'
 import { releaseCapacity } from './capacity.ts'
 import type { RolloutStore, StoredRollout } from './rollout-store.ts'
 import { isJudged } from './rollout-state.ts'
+import { isReplaced } from './rolling.ts'
 import { firstState, parseRollout, refuseMetrics } from './start.ts'
 import { supersede } from './transitions.ts'
 import { applyVerb, type Verb } from './verbs.ts'
@@ -88,6 +89,11 @@ export function createRolloutService(options: RolloutServiceOptions) {
     if (!supersede)
       throw new WeirError('conflict', `${underWay}; abort it first, or ask with supersede: true`)
     const { phase } = other.state
+    if (isReplaced(other.state))
+      throw new WeirError(
+        'conflict',
+        `${underWay} and has taken the places of stable's processes; abort it first`,
+      )
     if (phase === 'Pending' || isJudged(other.state)) return other
     throw new WeirError('conflict', `${underWay} and already ${phase}; wait for its end`)
   }
