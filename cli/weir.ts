@@ -20,6 +20,7 @@ const VERBS: Readonly<Record<string, () => Promise<(program: Command) => void>>>
   env: async () => (await import('./verbs/env.ts')).addEnv,
   predict: async () => (await import('./verbs/predict.ts')).addPredict,
   load: async () => (await import('./verbs/load.ts')).addLoad,
+  alerts: async () => (await import('./verbs/alerts.ts')).addAlerts,
   audit: async () => (await import('./verbs/audit.ts')).addAudit,
   logs: async () => (await import('./verbs/logs.ts')).addLogs,
   judge: async () => (await import('./verbs/judge.ts')).addJudge,

@@ -100,6 +100,17 @@ const verification = z.object({
   firstBad: z.object({ seq: z.number(), problem: z.string(), message: z.string() }).nullable(),
 })
 
+const alert = z.object({
+  id: z.string(),
+  alert: z.string(),
+  status: z.enum(['firing', 'resolved']),
+  severity: z.string(),
+  labels: z.record(z.string(), z.string()),
+  summary: z.string(),
+  startsAt: z.string(),
+  endsAt: z.string().nullable(),
+})
+
 const list = <Item extends z.ZodType>(item: Item) => z.object({ items: z.array(item) })
 
 export interface VerbOptions {
@@ -143,6 +154,8 @@ export function createControllerClient(options: ClientOptions & { readonly actor
       if (limit !== undefined) query.set('limit', String(limit))
       return list(auditRecord).parse((await request('GET', `/v1/audit?${query}`)).body).items
     },
+    /** Those that stand first, then the newest that are resolved. */
+    alerts: async () => list(alert).parse((await request('GET', '/v1/alerts')).body).items,
     /** Whether the audit is as it was written; `head`: SEQ:HASH of an earlier verification that must still hold. */
     async verifyAudit(head?: string) {
       const query = head === undefined ? '' : `?${new URLSearchParams({ head })}`

@@ -76,7 +76,7 @@ async function main(): Promise<void> {
     log,
     ownerPid,
   })
-  const metrics = createControllerMetrics(rollouts.latest)
+  const metrics = createControllerMetrics(rollouts.latest, alerts.firing)
   const prometheus = env.PROMETHEUS_URL === undefined ? undefined : { baseUrl: env.PROMETHEUS_URL }
   const source = prometheus
     ? createPrometheus(prometheus)
@@ -137,7 +137,14 @@ async function main(): Promise<void> {
     },
   })
   const secret = await readSigningSecret(stateDir)
-  const deliverer = createDeliverer({ outbox, addressOf: addressBook(receivers), secret, clock, log })
+  const deliverer = createDeliverer({
+    outbox,
+    addressOf: addressBook(receivers),
+    secret,
+    onSettled: metrics.delivered,
+    clock,
+    log,
+  })
   const watcher = createRouteWatcher({
     store,
     rollouts,

@@ -1,6 +1,8 @@
 import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { Decision } from '../contract/history.ts'
 import { PHASES } from '../contract/rollout.ts'
+import type { Alert } from './alerts/alerts.ts'
+import type { Settled } from './alerts/deliver.ts'
 import type { Evidence } from './evidence/evidence.ts'
 import type { Figures } from './rollouts/assessor.ts'
 import type { StoredRollout } from './rollouts/rollout-store.ts'
@@ -13,11 +15,15 @@ const LOOP_BOUNDS_SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5
  * The controller's own metrics. Weight, phase and warnings are read from the store at each scrape: they are what lasts, also
  * through a restart. `latest` gives one rollout for each route, so the number of series grows with routes, not with time.
  */
-export function createControllerMetrics(latest: () => readonly StoredRollout[]) {
+export function createControllerMetrics(
+  latest: () => readonly StoredRollout[],
+  firing: () => readonly Alert[],
+) {
   const registry = new Registry()
   const registers = [registry]
   collectDefaultMetrics({ register: registry })
   addRolloutGauges(registers, latest)
+  addAlertGauge(registers, firing)
   const evidence = createEvidenceGauges(registers)
   const decisions = new Counter({
     name: 'weir_rollout_decisions_total',
@@ -43,6 +49,13 @@ export function createControllerMetrics(latest: () => readonly StoredRollout[]) 
     registers,
   })
 
+  const deliveries = new Counter({
+    name: 'weir_deliveries_total',
+    help: 'Messages that were sent, by what became of it: accepted, refused (it is sent again) or given up.',
+    labelNames: ['kind', 'receiver', 'result'],
+    registers,
+  })
+
   return {
     timeLoop: () => loop.startTimer(),
     loopFailed: () => loopFailures.inc(),
@@ -50,6 +63,7 @@ export function createControllerMetrics(latest: () => readonly StoredRollout[]) 
       decisions.inc({ route, action: decision.action })
       evidence.set({ rollout: name, route }, decision, figures)
     },
+    delivered: ({ kind, receiver, result }: Settled): void => deliveries.inc({ kind, receiver, result }),
     /** Counts a source's failures; no requests yet are none. */
     watch: (source: Evidence): Evidence => ({
       async look(route, beside) {
@@ -95,6 +109,20 @@ function addRolloutGauges(registers: Registry[], latest: () => readonly StoredRo
       for (const { name } of rollout.state.warnings) gauge.set({ ...labels(rollout), warning: name }, 1)
     },
   )
+}
+
+function addAlertGauge(registers: Registry[], firing: () => readonly Alert[]): void {
+  const gauge = new Gauge({
+    name: 'weir_alerts_firing',
+    help: 'Alerts that stand.',
+    labelNames: ['alert', 'severity', 'route'],
+    registers,
+    collect() {
+      gauge.reset()
+      for (const { alert, severity, labels } of firing())
+        gauge.inc({ alert, severity, route: labels['route'] ?? '' })
+    },
+  })
 }
 
 /** Of the rollout that is judged: an older one on the same route goes with its successor's first look. */

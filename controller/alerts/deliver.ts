@@ -9,11 +9,21 @@ export interface Address {
   readonly timeoutMs: number
 }
 
+/** How an attempt to deliver a message ended. */
+export interface Settled {
+  /** A receiver of alerts, or a webhook of a rollout. */
+  readonly kind: 'receiver' | 'webhook'
+  /** Its name. */
+  readonly receiver: string
+  readonly result: 'accepted' | 'refused' | 'given_up'
+}
+
 interface DelivererOptions {
   readonly outbox: Outbox
   /** Where a target is now; undefined when it is no more. */
   readonly addressOf: (target: Target) => Address | undefined
   readonly secret: string
+  readonly onSettled: (settled: Settled) => void
   readonly clock: Clock
   readonly log: Log
 }
@@ -23,15 +33,19 @@ const MAX_IN_FLIGHT = 16
 const MAX_REASON_CHARACTERS = 200
 
 /** Sends what waits in the outbox; one receiver that is slow or away delays its own messages alone. */
-export function createDeliverer({ outbox, addressOf, secret, clock, log }: DelivererOptions) {
+export function createDeliverer({ outbox, addressOf, secret, onSettled, clock, log }: DelivererOptions) {
   const inFlight = new Map<string, Promise<void>>()
 
   async function deliver(delivery: Delivery, stop: AbortSignal): Promise<void> {
     const address = addressOf(delivery.target)
     const problem = address ? await post(address, delivery, stop) : 'the receiver is not configured any more'
     if (stop.aborted && problem !== null) return // whether it arrived is not known: the next controller sends it again
-    if (problem === null) return outbox.accepted(delivery)
+    if (problem === null) {
+      outbox.accepted(delivery)
+      return onSettled({ ...receiverOf(delivery), result: 'accepted' })
+    }
     const givenUp = outbox.refused(delivery, problem)
+    onSettled({ ...receiverOf(delivery), result: givenUp ? 'given_up' : 'refused' })
     const about = { message: delivery.key, attempt: delivery.attempts + 1, reason: problem }
     log.warn(about, givenUp ? 'a message was given up' : 'a message was not taken, it is sent again')
   }
@@ -85,6 +99,11 @@ export function createDeliverer({ outbox, addressOf, secret, clock, log }: Deliv
       await Promise.allSettled(inFlight.values())
     },
   }
+}
+
+function receiverOf({ target, lane }: Delivery): Omit<Settled, 'result'> {
+  if (target.kind === 'receiver') return { kind: 'receiver', receiver: target.name }
+  return { kind: 'webhook', receiver: lane.replace(/^hook\/[^/]+\//, '') } // hook/ROLLOUT/NAME
 }
 
 async function beginningOf(response: Response): Promise<string> {

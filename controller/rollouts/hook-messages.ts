@@ -129,7 +129,7 @@ function stepEntered(transition: Transition): readonly HookCall[] {
   if (view.kind !== 'hook' || !isNew || !isJudged(after)) return []
   const step = `${after.step + 1} of ${planOf(spec, after).steps.length}`
   const payload = payloadOf(transition, namedStep(after.step, view.hook), { step, weight: inPercent(after) })
-  return [{ key: stepKey(name, after.step), name: `step/${after.step}`, hook: view.hook, payload }]
+  return [{ key: stepKey(name, after.step), name: `step/${after.step + 1}`, hook: view.hook, payload }]
 }
 
 function namedStep(step: number, { metadata }: StepHook) {

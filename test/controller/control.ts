@@ -88,7 +88,7 @@ export async function startControl(t: Test, world: World, prometheusUrl?: string
   const client = through('gateway', createGatewayClient({ baseUrl: small.url }))
   const gateway = createRecordedGateway({ gateway: client, store, audit, clock, log })
   const prometheus = prometheusUrl === undefined ? undefined : { baseUrl: prometheusUrl }
-  const metrics = createControllerMetrics(rollouts.latest)
+  const metrics = createControllerMetrics(rollouts.latest, alerts.firing)
   const evidence = metrics.watch(createGatewayScrape({ baseUrls: [small.url], clock }))
   const shared = { store, rollouts, audit, gateway, registry, runtime, clock, log, metrics, hooks }
   const reconciler = createReconciler({ ...shared, evidence, prometheus })
@@ -107,7 +107,14 @@ export async function startControl(t: Test, world: World, prometheusUrl?: string
     alerts,
   })
   const url = await app.listen({ port: 0, host: '127.0.0.1' })
-  const deliverer = createDeliverer({ outbox, addressOf: addressBook(receivers), secret: SECRET, clock, log })
+  const deliverer = createDeliverer({
+    outbox,
+    addressOf: addressBook(receivers),
+    secret: SECRET,
+    onSettled: metrics.delivered,
+    clock,
+    log,
+  })
   const watcher = createRouteWatcher({ ...shared, evidence, alerts, config })
   let open = true
   /** As a crash leaves it: nothing is finished, and the store can be opened by the next one. */
