@@ -49,7 +49,7 @@ export function armVariants({ arms }: Pick<Ab, 'arms'>): readonly string[] {
 }
 
 /** The variant in which a further version runs. */
-export function armVariant(version: string): string {
+function armVariant(version: string): string {
   return `arm-${version.toLowerCase()}`
 }
 

@@ -63,7 +63,9 @@ export function createContest(
       if (isOut && hasBegun) return // what its variant does now is another version's doing
       judged = harm.step(asCandidate(look, variant))
       if (isOut) return
+      const isFirst = !hasBegun
       hasBegun = true
+      if (isFirst) return // a part of what was counted since the last look is from before users were dealt
       for (const { arm, control } of toldBlocks(grown, epochs)) {
         test.step({ [variant]: arm, stable: control })
         total.arm = sumTold(total.arm, arm)

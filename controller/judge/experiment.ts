@@ -18,7 +18,7 @@ export function createExperiment(options: JudgeOptions, ab: Ab): Judge {
   const threshold = abThreshold(comparisons)
   const grownBy = createGrowth()
   const epochs = new Set<string>()
-  const worst = () => contests.toSorted((a, b) => b.standing().harm - a.standing().harm)[0]?.harm
+  const worst = () => mostHarmful(contests)?.harm
 
   function decide(look: Look): Decision {
     const arms = contests.map(contest => contest.standing())
@@ -40,13 +40,10 @@ export function createExperiment(options: JudgeOptions, ab: Ab): Judge {
       const grown = grownBy(look)
       const taking = new Set(look.arms ?? dealtByWeight(look))
       if (look.epoch !== undefined && taking.size > 0) epochs.add(String(look.epoch))
+      // where the epoch is not known, neither is whose feedback it is
+      const told = look.epoch === undefined ? [] : grown
       for (const contest of contests)
-        contest.step({
-          look,
-          grown,
-          epochs,
-          takesPart: taking.has(contest.variant) && look.epoch !== undefined,
-        })
+        contest.step({ look, grown: told, epochs, takesPart: taking.has(contest.variant) })
       return decide(look)
     },
     holds: () => contests[0]?.harm.holds() ?? [],
@@ -84,9 +81,8 @@ interface Word {
 function wordOn(arms: readonly ArmStanding[], winner: ArmStanding | undefined): Word {
   const isOnly = arms.length === 1
   const lost = arms.filter(({ cause }) => cause !== null)
-  const isLost = lost.length > 0 && arms.every(({ verdict, cause }) => cause !== null || verdict === 'out')
   const last = lost.at(-1)
-  if (isLost && last) return { action: 'withdraw', cause: last.cause, arm: last, isOnly }
+  if (last && lost.length === arms.length) return { action: 'withdraw', cause: last.cause, arm: last, isOnly }
   if (winner) return { action: 'advance', cause: null, arm: winner, isOnly }
   return { action: 'hold', cause: null, arm: undefined, isOnly }
 }
@@ -99,10 +95,15 @@ function inWords({ action, cause, arm, isOnly }: Word, told: string): string {
   return `undecided: ${told}`
 }
 
+/** Of the arms that nothing was decided about, while there is any. */
+function mostHarmful(contests: readonly Contest[]): Contest | undefined {
+  const byHarm = contests.toSorted((a, b) => b.standing().harm - a.standing().harm)
+  return byHarm.find(contest => contest.standing().cause === null) ?? byHarm[0]
+}
+
 /** What the judge of harm says of the arm that the word is about, or of the one with most evidence against it. */
 function spokenOf({ arm }: Word, contests: readonly Contest[]): string {
-  const most = contests.toSorted((a, b) => b.standing().harm - a.standing().harm)[0]
-  const contest = contests.find(({ variant }) => variant === arm?.variant) ?? most
+  const contest = contests.find(({ variant }) => variant === arm?.variant) ?? mostHarmful(contests)
   const reason = contest?.judged()?.reason ?? 'no evidence yet'
   return contests.length === 1 ? reason : `${contest?.variant}: ${reason}`
 }
@@ -111,7 +112,7 @@ function figuresOf(look: Look, contests: readonly Contest[], alpha: number) {
   const judged = contests.flatMap(contest => contest.judged() ?? [])
   return {
     t: look.t,
-    e: Math.max(...judged.map(({ e }) => e)),
+    e: mostHarmful(contests)?.judged()?.e ?? 1,
     threshold: 1 / alpha,
     u: Math.max(...judged.map(({ u }) => u)),
     exposure: {

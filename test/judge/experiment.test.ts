@@ -171,6 +171,38 @@ t.test('a decision tells how each arm does, and the same looks give the same dec
   t.end()
 })
 
+t.test('predictions from before users were dealt are no trials of the control', t => {
+  const judge = createJudgeFor(spec)
+  const before = looks(createRandom(3), alike(0.3))
+  const counted = (look: Look | undefined, arms: readonly string[]) =>
+    judge.step({ t: 0, weights: {}, series: [], ...look, arms: [...arms] }).experiment
+  counted(before.next().value, [])
+  counted(before.next().value, [])
+  t.match(counted(before.next().value, ARMS), { control: { trials: 0 } }, 'dealt since the last look')
+  t.end()
+})
+
+t.test(
+  'where the epoch is not known nothing is told, and no arm that stands is taken for one that is gone',
+  t => {
+    const judge = createJudgeFor(spec)
+    const rates = { stable: 0.6, candidate: 0.1, 'arm-3': 0.6 }
+    let last: Decision | undefined
+    for (const look of looks(createRandom(3), rates)) {
+      const lost = last?.experiment?.arms[0]?.verdict === 'worse'
+      const { epoch, ...blind } = look
+      last = judge.step(lost ? { ...blind, arms: ['arm-3'] } : { ...look, epoch: epoch ?? 2 })
+      if (look.t >= 60) break
+    }
+    t.match(last, {
+      action: 'hold',
+      experiment: { arms: [{ verdict: 'worse', cause: 'feedback' }, { verdict: 'open' }] },
+    })
+    t.ok((last?.e ?? Infinity) < 200, 'the evidence is of the arm that stands')
+    t.end()
+  },
+)
+
 t.test('an arm to which users are dealt no more says nothing from then on, and never wins', t => {
   const judge = createJudgeFor(spec)
   const rates = { stable: 0.3, candidate: 0.3, 'arm-3': 0.9 }
