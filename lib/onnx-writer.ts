@@ -1,6 +1,6 @@
 // Writes ONNX files: https://github.com/onnx/onnx/blob/main/onnx/onnx.proto
 
-import { messageField, textField, varintField } from './protobuf.ts'
+import { fieldHead, messageField, textField, varintField } from './protobuf.ts'
 
 export interface OnnxTensor {
   readonly name: string
@@ -39,6 +39,7 @@ const IR_VERSION = 8
 const OPSET = 13
 const ATTRIBUTE_INT = 2
 const ATTRIBUTE_INTS = 7
+const CHUNK_BYTES = 16 * 1024 * 1024
 
 export function writeOnnx({ inputs, outputs, nodes, weights = [] }: OnnxGraph): Buffer {
   const graph = Buffer.concat([
@@ -75,17 +76,24 @@ function attribute(name: string, value: number | readonly number[]): Buffer {
 }
 
 /** As a field of the graph. */
-export function weightField({ name, shape, values, whole = false }: OnnxWeight): Buffer {
+function weightField({ name, shape, values, whole = false }: OnnxWeight): Buffer {
   const elements = whole ? BigInt64Array.from(Array.from(values, BigInt)) : Float32Array.from(values)
-  return messageField(
-    5,
-    Buffer.concat([
-      ...shape.map(size => varintField(1, size)),
-      varintField(2, whole ? INT64 : FLOAT),
-      textField(8, name),
-      messageField(9, Buffer.from(elements.buffer)),
-    ]),
-  )
+  const head = tensorHead(name, shape, whole ? INT64 : FLOAT)
+  return messageField(5, Buffer.concat([head, messageField(9, Buffer.from(elements.buffer))]))
+}
+
+/** A weight of zeros as parts of a field of the graph, however large: its bytes are never all in memory. */
+export function zeroWeightField(name: string, shape: readonly number[]): Uint8Array[] {
+  const bytes = 4 * shape.reduce((product, size) => product * size, 1)
+  const head = Buffer.concat([tensorHead(name, shape, FLOAT), fieldHead(9, bytes)])
+  const zeros = Buffer.alloc(Math.min(bytes, CHUNK_BYTES))
+  const parts: Uint8Array[] = [Buffer.concat([fieldHead(5, head.length + bytes), head])]
+  for (let left = bytes; left > 0; left -= zeros.length) parts.push(zeros.subarray(0, left))
+  return parts
+}
+
+function tensorHead(name: string, shape: readonly number[], type: number): Buffer {
+  return Buffer.concat([...shape.map(size => varintField(1, size)), varintField(2, type), textField(8, name)])
 }
 
 function valueInfo({ name, shape, type = FLOAT }: OnnxTensor): Buffer {

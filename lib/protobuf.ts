@@ -70,7 +70,12 @@ export function textField(field: number, value: string): Buffer {
 
 /** A message within a message, or bytes. */
 export function messageField(field: number, content: Uint8Array): Buffer {
-  return Buffer.concat([varint(field * 8 + 2), varint(content.length), content])
+  return Buffer.concat([fieldHead(field, content.length), content])
+}
+
+/** What stands before so many bytes of a message, for contents that are not put together in memory. */
+export function fieldHead(field: number, bytes: number): Buffer {
+  return Buffer.concat([varint(field * 8 + 2), varint(bytes)])
 }
 
 function varint(value: number): Buffer {

@@ -36,6 +36,8 @@ export interface InferencePoolOptions {
   readonly workers: number
   /** A thread ended on its own: out of memory, or a bug. What it held has been rejected with `not_ready`. */
   readonly onLost: (cause: Error) => void
+  /** Asked when the first thread has loaded; where it rejects, no other one is opened. */
+  readonly mayGoOn?: () => Promise<void>
 }
 
 /** While a thread computes one dispatch the photos of the next are decoded, so that it never waits for the HTTP thread. */
@@ -49,6 +51,10 @@ const YOUNG_GENERATION_MB = 4
  */
 export async function openInferencePool(options: InferencePoolOptions): Promise<InferencePool> {
   const first = await loadThread(options.settings)
+  await options.mayGoOn?.().catch(async (error: unknown) => {
+    await createPool([first], options.onLost).close()
+    throw error
+  })
   const others = Array.from({ length: options.workers - 1 }, () => loadThread(options.settings))
   return createPool([first, ...(await Promise.all(others))], options.onLost)
 }

@@ -59,7 +59,12 @@ export function createModelServer({ options, clock, log, onBroken }: ModelServer
       maxBatch: options['max-batch'],
       maxPixels: options['max-pixels'],
     }
-    const opened = await openInferencePool({ settings, workers: options.workers, onLost: onBroken })
+    const opened = await openInferencePool({
+      settings,
+      workers: options.workers,
+      onLost: onBroken,
+      mayGoOn: requireEnough,
+    })
     const { model, sessionBytes, workers } = opened
     const profile = files.manifest?.profile
     metrics.setModel({
@@ -72,10 +77,13 @@ export function createModelServer({ options, clock, log, onBroken }: ModelServer
     return opened
   }
 
+  async function requireEnough(): Promise<void> {
+    if (memoryLimitMiB !== undefined) await requireMemory(memoryLimitMiB, clock)
+  }
+
   async function limitMemory(): Promise<void> {
-    if (memoryLimitMiB === undefined) return
-    await requireMemory(memoryLimitMiB, clock)
-    stopMemoryWatch = watchMemory(memoryLimitMiB, onBroken)
+    await requireEnough()
+    if (memoryLimitMiB !== undefined) stopMemoryWatch = watchMemory(memoryLimitMiB, onBroken)
   }
 
   function admit(opened: InferencePool): Admission {
