@@ -18,12 +18,14 @@ const VERBS: Readonly<Record<string, () => Promise<(program: Command) => void>>>
   model: async () => (await import('./verbs/model.ts')).addModel,
   rollout: async () => (await import('./verbs/rollout.ts')).addRollout,
   env: async () => (await import('./verbs/env.ts')).addEnv,
+  pipeline: async () => (await import('./verbs/pipeline.ts')).addPipeline,
   predict: async () => (await import('./verbs/predict.ts')).addPredict,
   load: async () => (await import('./verbs/load.ts')).addLoad,
   alerts: async () => (await import('./verbs/alerts.ts')).addAlerts,
   audit: async () => (await import('./verbs/audit.ts')).addAudit,
   logs: async () => (await import('./verbs/logs.ts')).addLogs,
   judge: async () => (await import('./verbs/judge.ts')).addJudge,
+  scenario: async () => (await import('./verbs/scenario.ts')).addScenario,
   demo: async () => (await import('./verbs/demo.ts')).addDemo,
 }
 

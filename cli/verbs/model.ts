@@ -1,14 +1,11 @@
-import { openAsBlob } from 'node:fs'
-import { access, readFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import type { Command } from 'commander'
 import { WeirError } from '../../contract/errors.ts'
-import { modelManifest, namedFiles, unlistedWords } from '../../contract/model-manifest.ts'
 import { ALIASES, alias, type ModelSummary, type ModelVersionView } from '../../contract/registry.ts'
 import { describeIssues } from '../../lib/parse.ts'
 import { connectController, print, printJson, withConnection, type ConnectOptions } from '../connect.ts'
 import { describeVersion } from '../render/model.ts'
 import { table } from '../render/table.ts'
+import { readVersionFiles } from '../version-files.ts'
 
 interface RegisterOptions extends ConnectOptions {
   readonly name?: string
@@ -36,47 +33,13 @@ export function addModel(program: Command): void {
 }
 
 async function register(folder: string, options: RegisterOptions): Promise<void> {
-  const { name, files } = await readFolder(folder)
+  const { name, files } = await readVersionFiles(folder)
   const client = connectController(options)
   const version = await client.registerVersion(options.name ?? name, files, options.version)
   if (options.json) return printJson(version)
   const { model, version: number, digest, aliases, created } = version
   const said = created ? 'registered' : 'this is that content already'
   print(`${model}/${number}: ${said}; aliases: ${aliases.join(', ') || 'none'} (${digest})`)
-}
-
-/** What the manifest names, without reading it into memory. Words of a command that are files go along, to be refused. */
-async function readFolder(folder: string): Promise<{ name: string; files: Map<string, Blob> }> {
-  const manifest = parseManifest(await readFile(join(folder, 'model.json'), 'utf8'), folder)
-  const names = new Set(['model.json', ...namedFiles(manifest).map(({ file }) => file)])
-  const words = 'server' in manifest ? unlistedWords(manifest) : []
-  for (const word of words) if (await exists(join(folder, word))) names.add(word)
-  const files = new Map<string, Blob>()
-  for (const name of names) {
-    if (!(await exists(join(folder, name))))
-      throw new WeirError('missing_file', `${join(folder, name)} does not exist, and model.json names it`)
-    files.set(name, await openAsBlob(join(folder, name)))
-  }
-  return { name: manifest.name, files }
-}
-
-function parseManifest(text: string, folder: string) {
-  let json: unknown
-  try {
-    json = JSON.parse(text)
-  } catch (cause) {
-    throw new WeirError('invalid_manifest', `${join(folder, 'model.json')} is not JSON`, { cause })
-  }
-  const parsed = modelManifest.safeParse(json)
-  if (parsed.success) return parsed.data
-  throw new WeirError('invalid_manifest', `${join(folder, 'model.json')}: ${describeIssues(parsed.error)}`)
-}
-
-async function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  )
 }
 
 async function list(model: string | undefined, options: ConnectOptions): Promise<void> {
