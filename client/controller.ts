@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { PHASES } from '../contract/rollout.ts'
+import { lifecycleCalls } from './lifecycle.ts'
 import { modelCalls } from './models.ts'
 import { jsonRequest, type ClientOptions } from './request.ts'
 
@@ -148,6 +149,7 @@ export function createControllerClient(options: ClientOptions & { readonly actor
         .object({ rollout: z.unknown(), history: z.unknown() })
         .parse((await request('GET', `${path(name)}/evidence`)).body),
     ...modelCalls(request, actorHeader),
+    ...lifecycleCalls(request, actorHeader),
     async audit({ subject, limit }: { subject?: string | undefined; limit?: number | undefined } = {}) {
       const query = new URLSearchParams()
       if (subject !== undefined) query.set('subject', subject)

@@ -30,6 +30,7 @@ const STATUS = {
   version_not_found: 404,
   rollout_not_found: 404,
   environment_not_found: 404,
+  pipeline_not_found: 404,
   alias_not_found: 404,
   // what it asks for
   invalid_setting: 422,

@@ -15,6 +15,8 @@ import type { ControllerMetrics } from './metrics.ts'
 import { createIdempotency } from './idempotency.ts'
 import { addEnvironments } from './lifecycle/environments-api.ts'
 import type { Environments } from './lifecycle/environments.ts'
+import { addPipelines } from './lifecycle/pipelines-api.ts'
+import type { Pipelines } from './lifecycle/pipelines.ts'
 import { query } from './query.ts'
 import { addModels } from './registry/registry-api.ts'
 import type { Registry } from './registry/registry.ts'
@@ -43,6 +45,7 @@ export interface ControllerAppOptions {
   readonly alerts: Alerts
   /** Absent: this controller keeps none. */
   readonly environments?: Environments | undefined
+  readonly pipelines?: Pipelines | undefined
 }
 
 const BODY_LIMIT_BYTES = 1024 * 1024
@@ -67,6 +70,7 @@ export async function createControllerApp(options: ControllerAppOptions): Promis
   const once = createIdempotency(options.store, options.clock)
   addRollouts(app, options, once)
   if (options.environments !== undefined) addEnvironments(app, { environments: options.environments, once })
+  if (options.pipelines !== undefined) addPipelines(app, { pipelines: options.pipelines, once })
   addModels(app, options)
   addLogs(app, options)
   addAudit(app, options)

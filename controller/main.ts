@@ -19,6 +19,9 @@ import { createControllerApp } from './app.ts'
 import { createAudit } from './audit.ts'
 import { createGatewayScrape } from './evidence/gateway-scrape.ts'
 import { createPrometheus } from './evidence/prometheus.ts'
+import { createLifecycle } from './lifecycle/lifecycle.ts'
+import { createPipeline } from './lifecycle/pipeline.ts'
+import { readEnvironmentSettings } from './lifecycle/settings.ts'
 import { createControllerMetrics } from './metrics.ts'
 import { readOptions } from './options.ts'
 import { createLocalRegistry } from './registry/local.ts'
@@ -96,6 +99,10 @@ async function main(): Promise<void> {
     hooks,
   })
   const { nudge } = reconciler
+  const where = values.environments
+  const settings = await readEnvironmentSettings(stateDir)
+  const shared = { store, rollouts, audit, gateway, runtime, registry, clock, log }
+  const lifecycle = where && createLifecycle({ ...shared, where, host: values['gateway-host'], settings })
   const hasPrometheus = prometheus !== undefined
   const service = createRolloutService({
     store,
@@ -107,7 +114,21 @@ async function main(): Promise<void> {
     clock,
     nudge,
     hasPrometheus,
+    requireFree: lifecycle?.environments.requireFree,
   })
+  const secret = await readSigningSecret(stateDir)
+  const pipeline =
+    where &&
+    lifecycle &&
+    createPipeline({
+      ...shared,
+      where,
+      service,
+      environments: lifecycle.environments,
+      evidence: source,
+      secret,
+      modelsDir: values.models,
+    })
   const app = await createControllerApp({
     service,
     registry,
@@ -119,6 +140,8 @@ async function main(): Promise<void> {
     log,
     metrics,
     alerts,
+    environments: lifecycle?.environments,
+    pipelines: pipeline?.pipelines,
   })
   await app.listen({ port: values.port, host: values.host })
 
@@ -136,7 +159,6 @@ async function main(): Promise<void> {
       store.close()
     },
   })
-  const secret = await readSigningSecret(stateDir)
   const deliverer = createDeliverer({
     outbox,
     addressOf: addressBook(receivers),
@@ -165,6 +187,8 @@ async function main(): Promise<void> {
     reconciler.run(work.signal),
     gateway.watch(work.signal),
     seeded,
+    lifecycle?.run(work.signal),
+    pipeline?.run(work.signal),
   ])
   await Promise.all([background, telling])
 }

@@ -103,6 +103,10 @@ const MIGRATIONS = [
      PRIMARY KEY (deployment, number)) STRICT;
    INSERT INTO processes SELECT id, 0, model, version, drill, port, pid, stop_at, created_at FROM deployments;
    DROP TABLE deployments`,
+  // runs of the pipeline; of each registered content one at most begins by itself
+  `CREATE TABLE pipeline_runs (
+     id TEXT PRIMARY KEY, model TEXT NOT NULL, run TEXT NOT NULL, active INTEGER NOT NULL, registered TEXT UNIQUE,
+     version INTEGER NOT NULL, created_at INTEGER NOT NULL) STRICT`,
 ]
 
 function migrate(db: DatabaseSync): void {

@@ -1,4 +1,5 @@
 import type { How } from '../../contract/environment.ts'
+import type { GateResult } from '../../contract/gate.ts'
 import type { DeploymentStatus } from '../runtime/runtime.ts'
 import type {
   Closing,
@@ -17,6 +18,8 @@ export interface EnvironmentSeen {
   readonly asWanted: boolean
   /** The deployment that is to take over. */
   readonly target: DeploymentStatus
+  /** Why it will never be ready; null while it is worth waiting. */
+  readonly ending: GateResult | null
   /** What answers at the environment's own route; null: nothing does. */
   readonly answer: { readonly version: string; readonly digest: string } | null
   /** Where the environment's alias points (null: nowhere); undefined: the registry could not be asked. */
@@ -55,6 +58,7 @@ export type Outcome =
       readonly kind: 'failed'
       readonly revision: number
       readonly failure: string
+      readonly gate?: GateResult | null
       readonly tell: boolean
     }
   | { readonly kind: 'closed' }
@@ -117,9 +121,17 @@ export function begin(state: EnvironmentState, order: Order): Decided {
     good,
     candidateBefore: null,
     failure: null,
+    gate: null,
   }
   const noted = { ...target, revision, how, actor, reason, at: now, verifiedAt: null }
-  const entry: HistoryEntry = { ...noted, goodAt: null, goodBy: null, failure: null, telling: 'no' }
+  const entry: HistoryEntry = {
+    ...noted,
+    goodAt: null,
+    goodBy: null,
+    failure: null,
+    gate: null,
+    telling: 'no',
+  }
   return {
     state: { ...state, revision, work, message: `starting version ${target.version}` },
     outcome: { kind: 'begun', entry },
@@ -172,8 +184,11 @@ function awaitReady(
     }
     return unchanged({ ...state, work: switching, message: `version ${version} is ready, switching to it` })
   }
-  if (target.kind === 'refused') return fail(`version ${version} is refused: ${target.reason}`)
-  const reason = target.kind === 'starting' ? target.reason : 'not deployed yet'
+  if (seen.ending !== null) {
+    const { gate, reason } = seen.ending
+    return unchanged(withdraw(state, { ...work, gate: seen.ending }, `${gate}: ${reason}`, now))
+  }
+  const reason = 'reason' in target ? target.reason : 'not deployed yet'
   if (now - work.since > readyWithinMs)
     return fail(`version ${version} was not ready within ${readyWithinMs / 1000} s: ${reason}`)
   return unchanged({ ...state, message: `waiting for version ${version}: ${reason}` })
@@ -243,7 +258,7 @@ function giveUp(state: EnvironmentState, work: Deploying, seen: EnvironmentSeen)
   const failure = work.failure ?? 'given up'
   return {
     state: { ...state, work: null, message: failure },
-    outcome: { kind: 'failed', revision: work.revision, failure, tell: false },
+    outcome: { kind: 'failed', revision: work.revision, failure, gate: work.gate, tell: false },
   }
 }
 

@@ -1,11 +1,15 @@
 import type { GatewayClient, PolicyView } from '../../client/gateway.ts'
 import { createServingClient } from '../../client/serving.ts'
+import type { EnvironmentSettings } from '../../contract/environment.ts'
+import type { GateResult } from '../../contract/gate.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
 import { describeProblem } from '../../lib/problem.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { RolloutStore } from '../rollouts/rollout-store.ts'
+import type { DeploymentObserver } from '../runtime/facts.ts'
 import type { DeploymentStatus, Runtime } from '../runtime/runtime.ts'
+import { endOfWaiting } from './gates/end-of-version.ts'
 import type { EnvironmentSeen, Found } from './environment-machine.ts'
 import { routesSay, sameEndpoints, wantedRoutes, type Place, type RoutePatch } from './environment-routes.ts'
 import type { EnvironmentState } from './environment-state.ts'
@@ -15,7 +19,8 @@ interface ObserverOptions {
   readonly environments: EnvironmentStore
   readonly rollouts: Pick<RolloutStore, 'active' | 'list'>
   readonly gateway: Pick<GatewayClient, 'routes' | 'status'>
-  readonly runtime: Runtime
+  readonly runtime: Runtime & DeploymentObserver
+  readonly settings: Pick<EnvironmentSettings, 'readyWithin'>
   readonly registry: Pick<Registry, 'aliases'>
   /** The public route. */
   readonly route: string
@@ -70,6 +75,17 @@ export function createEnvironmentObserver(options: ObserverOptions) {
     }
   }
 
+  /** A version that refuses, or that dies again and again, is not waited for until its time is over. */
+  async function whyNever(state: EnvironmentState, status: DeploymentStatus): Promise<GateResult | null> {
+    const { work } = state
+    if (work?.kind !== 'deploy' || work.stage !== 'starting' || work.target.deployment === null) return null
+    const facts = await runtime.facts(work.target.deployment)
+    if (facts === undefined) return null // not deployed yet
+    const { since: startedAt } = work
+    const readyWithinMs = options.settings.readyWithin
+    return endOfWaiting({ status, facts, startedAt, now: clock.now(), readyWithinMs }) ?? null
+  }
+
   /** What somebody else led the public route to: a rollout that promoted, an operator, or what was there at the beginning. */
   async function findOther(state: EnvironmentState, { policy }: PolicyView): Promise<Found | null> {
     const stable = policy.variants['stable']?.endpoints ?? []
@@ -79,7 +95,7 @@ export function createEnvironmentObserver(options: ObserverOptions) {
     if (endpoints.length === 0 || sameEndpoints(endpoints, known ?? [])) return null
     if (state.name === 'production') {
       if (rollouts.active().some(rollout => rollout.route === route)) return null // it may go back yet
-    } else if (sameEndpoints(endpoints, stable) || wasProduction(endpoints)) return null
+    } else if (sameEndpoints(endpoints, stable) || wasProduction(endpoints) || isLent(endpoints)) return null
     const [endpoint = ''] = endpoints
     const deployment = runtime.at(endpoint)
     if (deployment?.drilled === true) return null // a rehearsal, not a version on its way
@@ -97,6 +113,12 @@ export function createEnvironmentObserver(options: ObserverOptions) {
       .some(({ deployment, endpoints: there }) =>
         deployment === null ? there.some(endpoint => ids.has(endpoint)) : ids.has(deployment),
       )
+  }
+
+  /** While copies of live requests are compared, the candidate's place is lent to what runs in staging. */
+  function isLent(endpoints: readonly string[]): boolean {
+    const { current } = environments.get('staging').state
+    return current !== null && sameEndpoints(endpoints, current.endpoints)
   }
 
   function whyThere(state: EnvironmentState, { version, digest, endpoints }: Found['placement']) {
@@ -136,9 +158,10 @@ export function createEnvironmentObserver(options: ObserverOptions) {
       work === null ? undefined : aliasOf(state),
       publicView !== undefined && mayFollow && state.name !== 'staging' ? findOther(state, publicView) : null,
     ])
+    const ending = await whyNever(state, target)
     const candidateEndpoints = publicView?.policy.variants['candidate']?.endpoints ?? []
     return {
-      seen: { now: clock.now(), asWanted, target, answer, alias, candidateEndpoints, found },
+      seen: { now: clock.now(), asWanted, target, ending, answer, alias, candidateEndpoints, found },
       policies,
     }
   }

@@ -6,6 +6,7 @@ import type { Audit } from '../audit.ts'
 import type { RecordedGateway } from '../recorded-gateway.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { RolloutStore } from '../rollouts/rollout-store.ts'
+import type { DeploymentObserver } from '../runtime/facts.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import type { Store } from '../store.ts'
 import { nextEnvironment, type Decided, type EnvironmentSeen } from './environment-machine.ts'
@@ -21,7 +22,7 @@ export interface EnvironmentReconcilerOptions {
   readonly rollouts: Pick<RolloutStore, 'active' | 'list'>
   readonly audit: Audit
   readonly gateway: RecordedGateway
-  readonly runtime: Runtime
+  readonly runtime: Runtime & DeploymentObserver
   readonly registry: Registry
   readonly places: Readonly<Record<EnvironmentName, Place>>
   readonly settings: EnvironmentSettings

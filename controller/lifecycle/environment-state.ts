@@ -1,4 +1,5 @@
 import type { EnvironmentName, How } from '../../contract/environment.ts'
+import type { GateResult } from '../../contract/gate.ts'
 
 /** One version where it runs. */
 export interface Placement {
@@ -42,6 +43,8 @@ export interface Deploying {
   readonly candidateBefore: readonly string[] | null
   /** Why it is given up. */
   readonly failure: string | null
+  /** Which gate a version fails that will never be ready. */
+  readonly gate: GateResult | null
 }
 
 /** There is nothing good to return to: the environment stops. */
@@ -77,6 +80,7 @@ export interface HistoryEntry extends Running {
   readonly goodBy: string | null
   /** Why it is not to be returned to. */
   readonly failure: string | null
+  readonly gate: GateResult | null
   /** Whether the registry is to be told of the failure, so that nobody takes the version again unknowingly. */
   readonly telling: 'no' | 'due' | 'done'
 }

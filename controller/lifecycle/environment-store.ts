@@ -69,7 +69,8 @@ function afterOutcome(
     return { ...entry, ...placement, verifiedAt: at, ...(good !== null && { goodAt: at, goodBy: good }) }
   }
   const telling = outcome.tell && entry.telling === 'no' ? 'due' : entry.telling
-  return { ...entry, failure: entry.failure ?? outcome.failure, telling }
+  const gate = entry.gate ?? outcome.gate ?? null
+  return { ...entry, failure: entry.failure ?? outcome.failure, gate, telling }
 }
 
 function toEntry(row: Record<string, unknown>): HistoryEntry {

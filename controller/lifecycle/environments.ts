@@ -18,6 +18,7 @@ import { askPlace } from './environment-observe.ts'
 import { subjectOf, type EnvironmentReconciler } from './environment-reconcile.ts'
 import type { Place } from './environment-routes.ts'
 import { isGood, type EnvironmentState } from './environment-state.ts'
+import type { DeployedSeen } from './pipeline-machine.ts'
 import type { EnvironmentStore, StoredEnvironment } from './environment-store.ts'
 import { environmentView } from './environment-view.ts'
 import { deployAgain, lastGood, outcomesOf, revert, type RevertOrder, type RevertResult } from './revert.ts'
@@ -236,6 +237,20 @@ export function createEnvironments(options: EnvironmentsOptions) {
     prepareRollback,
     revert: revertTo,
     markGood,
+    /** What it runs, with its processes. */
+    running: (name: EnvironmentName) => environments.get(name).state.current,
+    /** What became of one deployment. */
+    deployed(name: EnvironmentName, revision: number | null): DeployedSeen {
+      const { current, work } = environments.get(name).state
+      const entry = revision === null ? undefined : environments.entry(name, revision)
+      return {
+        current,
+        stage: work?.kind === 'deploy' && work.revision === revision ? work.stage : null,
+        failure: entry?.failure ?? null,
+        gate: entry?.gate ?? null,
+        busy: work !== null,
+      }
+    },
     /** Throws while a deployment leads the public route elsewhere; following what others did is none. */
     requireFree(asked: string): void {
       if (asked !== route) return

@@ -5,6 +5,7 @@ import type { Audit } from '../audit.ts'
 import type { RecordedGateway } from '../recorded-gateway.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { RolloutStore } from '../rollouts/rollout-store.ts'
+import type { DeploymentObserver } from '../runtime/facts.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import type { Store } from '../store.ts'
 import { createEnvironmentReconciler } from './environment-reconcile.ts'
@@ -17,7 +18,7 @@ export interface LifecycleOptions {
   readonly rollouts: Pick<RolloutStore, 'active' | 'list'>
   readonly audit: Audit
   readonly gateway: RecordedGateway
-  readonly runtime: Runtime
+  readonly runtime: Runtime & DeploymentObserver
   readonly registry: Registry
   readonly where: EnvironmentPlaces
   /** Where the gateway's listeners are reached. */

@@ -11,6 +11,7 @@ import { createAudit } from '../../controller/audit.ts'
 import { createLifecycle } from '../../controller/lifecycle/lifecycle.ts'
 import { createRecordedGateway } from '../../controller/recorded-gateway.ts'
 import { createRolloutStore } from '../../controller/rollouts/rollout-store.ts'
+import type { DeploymentObserver } from '../../controller/runtime/facts.ts'
 import type { DeploymentStatus, Runtime } from '../../controller/runtime/runtime.ts'
 import { openStore } from '../../controller/store.ts'
 import { sha256 } from '../../lib/hash.ts'
@@ -121,7 +122,8 @@ function createServers(t: Test) {
   }
 
   const list = () => [...running].map(([id, found]) => ({ id, model: ROUTE, drilled: false, ...found }))
-  const runtime: Runtime = {
+  const runtime: Runtime & DeploymentObserver = {
+    facts: async id => (running.has(id) ? { running: true, exits: [], peakBytes: null } : undefined),
     async deploy({ id, version }) {
       const endpoints = running.get(id)?.endpoints ?? (await place(id, version.version))
       return { endpoints }

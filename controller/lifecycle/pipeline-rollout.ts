@@ -1,0 +1,41 @@
+import type { Run } from './pipeline-run.ts'
+
+/** Before anything else is known, as `weir rollout start` has it. */
+const DEFAULT_STRATEGY = { canary: { steps: [{ setWeight: 10 }, { ramp: { riskBudget: '1pp', to: 95 } }] } }
+const DEFAULT_ANALYSIS = { interval: '1s' }
+/** A person may take days: the rollout's own deadline is for what is stuck. */
+const DEADLINE_WITH_PERSON = { after: '720h', do: 'rollback' }
+
+/** The rollout file of a run: its strategy, with a person's approval as the last thing before all users. */
+export function rolloutOf({ source, settings, version }: Run, route: string): object {
+  const written = isRecord(source) ? source : {}
+  const strategy = isRecord(written['strategy']) ? written['strategy'] : DEFAULT_STRATEGY
+  const byPerson = settings.approval === 'person'
+  const onDeadline = written['onDeadline'] ?? (byPerson ? DEADLINE_WITH_PERSON : undefined)
+  return {
+    apiVersion: 'weir.dev/v1alpha1',
+    kind: 'Rollout',
+    spec: {
+      route,
+      modelVersion: version,
+      strategy: byPerson ? withApproval(strategy) : strategy,
+      analysis: written['analysis'] ?? DEFAULT_ANALYSIS,
+      ...(onDeadline !== undefined && { onDeadline }),
+    },
+  }
+}
+
+function withApproval(strategy: Readonly<Record<string, unknown>>): object {
+  return Object.fromEntries(
+    Object.entries(strategy).map(([name, value]) => {
+      if (!isRecord(value) || name === 'recreate') return [name, value]
+      if (name !== 'canary') return [name, { ...value, approval: true }]
+      const { steps } = value
+      return [name, Array.isArray(steps) ? { ...value, steps: [...steps, { approval: {} }] } : value]
+    }),
+  )
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

@@ -1,0 +1,92 @@
+import { STEPS, type PipelineSettings, type RunPhase, type StepName } from '../../contract/pipeline.ts'
+
+export type StepStatus = 'pending' | 'running' | 'passed' | 'failed' | 'skipped' | 'error'
+
+export interface StepState {
+  readonly name: StepName
+  readonly status: StepStatus
+  /** Milliseconds since the epoch. */
+  readonly startedAt: number | null
+  readonly endedAt: number | null
+  readonly message: string
+  readonly evidence: unknown
+  readonly log: readonly { readonly at: number; readonly message: string }[]
+}
+
+/** What later steps use of earlier ones; null until it is known. */
+export interface Outputs {
+  /** The deployments that this run began, by which it recognises them whatever else happens there. */
+  readonly stagingRevision: number | null
+  readonly canaryRevision: number | null
+  readonly rollout: string | null
+  readonly approval: Approval | null
+}
+
+export interface Approval {
+  readonly by: string
+  readonly reason: string | null
+  readonly at: number
+  readonly approved: boolean
+}
+
+/** All that is remembered of a run between two looks; written to the store before anything is done about it. */
+export interface Run {
+  readonly id: string
+  readonly model: string
+  readonly version: string
+  readonly digest: string
+  readonly trigger: 'registration' | 'manual'
+  readonly startedBy: string
+  /** As somebody wrote it. */
+  readonly source: unknown
+  readonly settings: PipelineSettings
+  readonly phase: RunPhase
+  readonly message: string
+  readonly steps: readonly StepState[]
+  readonly outputs: Outputs
+  readonly startedAt: number
+  readonly endedAt: number | null
+}
+
+export interface NewRun extends Pick<
+  Run,
+  'id' | 'model' | 'version' | 'digest' | 'trigger' | 'startedBy' | 'source' | 'settings'
+> {
+  readonly now: number
+}
+
+export function newRun({ now, ...given }: NewRun): Run {
+  return {
+    ...given,
+    phase: 'Queued',
+    message: 'waiting for its turn',
+    steps: stepsOf(given.settings).map(name => ({
+      name,
+      status: 'pending',
+      startedAt: null,
+      endedAt: null,
+      message: '',
+      evidence: null,
+      log: [],
+    })),
+    outputs: { stagingRevision: null, canaryRevision: null, rollout: null, approval: null },
+    startedAt: now,
+    endedAt: null,
+  }
+}
+
+/** Where nothing can wait in between, because the old version stops before the new one starts, the person is asked before. */
+function stepsOf({ strategy }: PipelineSettings): readonly StepName[] {
+  if (strategy.recreate === undefined) return STEPS
+  const others = STEPS.filter(name => name !== 'approval')
+  return others.flatMap(name => (name === 'rollout' ? ['approval', name] : [name]))
+}
+
+/** The step that is under way; undefined when all have ended. */
+export function currentStep({ steps }: Run): StepState | undefined {
+  return steps.find(({ status }) => status === 'running' || status === 'pending')
+}
+
+export function stepOf({ steps }: Run, name: StepName): StepState | undefined {
+  return steps.find(step => step.name === name)
+}

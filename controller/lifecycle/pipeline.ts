@@ -1,0 +1,38 @@
+import type { RolloutService } from '../rollouts/rollout-service.ts'
+import type { RolloutStore } from '../rollouts/rollout-store.ts'
+import type { Evidence } from '../evidence/evidence.ts'
+import type { LifecycleOptions } from './lifecycle.ts'
+import type { Environments } from './environments.ts'
+import { createMirroring } from './mirroring.ts'
+import { createPipelineGates } from './pipeline-gates.ts'
+import { createPipelineReconciler } from './pipeline-reconcile.ts'
+import { createPipelineStore } from './pipeline-store.ts'
+import { createPipelines } from './pipelines.ts'
+
+export interface PipelineOptions extends Omit<LifecycleOptions, 'host' | 'settings' | 'rollouts'> {
+  readonly rollouts: Pick<RolloutStore, 'get' | 'active'>
+  readonly environments: Environments
+  readonly service: Pick<RolloutService, 'prepareStart' | 'act'>
+  readonly evidence: Evidence
+  /** Signs what webhooks are sent. */
+  readonly secret: string
+  readonly modelsDir: string
+}
+
+/** The pipeline of the environments' model: what carries its runs forward, and what people and registrations ask of it. */
+export function createPipeline(options: PipelineOptions) {
+  const { store, where, gateway, rollouts, environments } = options
+  const { route, model } = where
+  const runs = createPipelineStore(store)
+  const mirroring = createMirroring({ gateway, rollouts, environments, route })
+  const gates = createPipelineGates({ ...options, mirroring })
+  const reconciler = createPipelineReconciler({ ...options, runs, gates, route })
+  const pipelines = createPipelines({ ...options, runs, model, nudge: reconciler.nudge })
+  return {
+    pipelines,
+    reconciler,
+    async run(signal: AbortSignal): Promise<void> {
+      await Promise.all([reconciler.run(signal), pipelines.run(signal)])
+    },
+  }
+}
