@@ -1,5 +1,5 @@
 import { parentPort, type MessagePort } from 'node:worker_threads'
-import { contractProblems } from './model-contract.ts'
+import { batchProblems, contractProblems } from './model-contract.ts'
 import { ModelRefused, refusalReason } from './manifest.ts'
 import type { ModelFiles } from './model.ts'
 import { describeModel, type ServedModel } from './served-model.ts'
@@ -29,7 +29,7 @@ async function load(settings: WorkerSettings) {
 
 /** Throws ModelRefused when the session is not what the manifest promises. */
 async function accept(session: OnnxSession, { model: files, maxBatch, maxPixels }: WorkerSettings) {
-  checkContract(files, session)
+  checkContract(files, session, maxBatch)
   const model = describeModel(files.name, files.manifest, session)
   const run = createTaskRunner({ session, model, maxBatch, maxPixels, tokenize: await tokenizeOf(files) })
   for (let times = 0; times < WARM_UP_RUNS; times++) await warmUp({ files, session, model, run })
@@ -43,8 +43,10 @@ async function tokenizeOf({ manifest, tokenizer }: ModelFiles): Promise<Tokenize
   return createTokenize(tokenizer, manifest.preprocessing.maxTokens)
 }
 
-function checkContract({ manifest, facts }: ModelFiles, session: OnnxSession): void {
-  const problems = manifest ? contractProblems(manifest, session, facts) : []
+function checkContract({ manifest, facts }: ModelFiles, session: OnnxSession, maxBatch: number): void {
+  const problems = manifest
+    ? [...contractProblems(manifest, session, facts), ...batchProblems(manifest, session, maxBatch)]
+    : []
   if (problems.length > 0)
     throw new ModelRefused(`the model does not fit its manifest: ${problems.join('; ')}`)
 }

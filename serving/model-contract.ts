@@ -61,6 +61,19 @@ function cropProblems({ input, preprocessing }: ModelManifest): string[] {
   return centreCrop > resizeShortSide ? ['centreCrop is larger than resizeShortSide'] : []
 }
 
+/** A graph that was exported with a fixed number of rows computes exactly so many, and photos come one by one. */
+export function batchProblems(
+  { input, preprocessing }: ModelManifest,
+  graph: Pick<GraphContract, 'inputs'>,
+  maxBatch: number,
+): string[] {
+  const rows = graph.inputs.find(({ name }) => name === input.name)?.shape[0]
+  if (preprocessing.kind !== 'image' || rows === undefined || rows === -1) return []
+  const dynamic = 'export it with a dynamic batch dimension'
+  if (rows !== 1) return [`the graph computes exactly ${rows} rows at a time; ${dynamic}`]
+  return maxBatch > 1 ? [`--max-batch is ${maxBatch}, the graph computes one row at a time; ${dynamic}`] : []
+}
+
 function architectureProblems({ family, parameters, operators }: Architecture, facts: GraphFacts): string[] {
   const problems: string[] = []
   if (facts.parameters < parameters.min || facts.parameters > parameters.max) {

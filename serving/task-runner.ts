@@ -37,7 +37,10 @@ export function createTaskRunner(options: TaskRunnerOptions): RunTasks {
   return async tasks => {
     const prepared = await Promise.all(tasks.map(prepare))
     const usable = prepared.filter(one => one.kind === 'prepared')
-    const results = await inTurn(() => compute(usable))
+    // what the session throws fails these tasks and no more; uncaught it would take the thread, and with it the process
+    const results = await inTurn(() => compute(usable)).catch((error: unknown) =>
+      usable.map(({ decodeMs }) => failed(error, { ...NO_TIME, decodeMs })),
+    )
     const answers = new Map(usable.map((one, index) => [one, results[index]]))
     return prepared.map(one => (one.kind === 'failed' ? one.result : (answers.get(one) ?? failed(NO_RESULT))))
   }

@@ -111,6 +111,39 @@ refused(
   /must be "Red", the model says "Green"/,
 )
 
+const fixedBatch = (rows: number) => ({
+  model: colourClassifier({ batch: rows }),
+  manifest: colourManifest({
+    input: { name: 'input', type: 'float32', shape: [rows, 3, 224, 224] },
+    output: { name: 'logits', type: 'float32', shape: [rows, 3] },
+  }),
+})
+refused('a graph of four rows', () => fixedBatch(4), /exactly 4 rows.*dynamic batch dimension/)
+
+t.test('a graph of one row is served, but not in batches', async t => {
+  const folder = await writeModelFolder(t.testdir(), fixedBatch(1))
+  const { url } = await startServer(t, folder)
+  const photo = await plain(RED).jpeg().toBuffer()
+  t.match(await postBytes(`${url}/predict`, photo, 'image/jpeg'), { status: 200, body: { label: 'Red' } })
+  const args = ['--workers', '1', '--threads', '1', '--max-batch', '4']
+  const batched = await startServer(t, folder, { args })
+  t.match((await ask(`${batched.url}/readyz`)).body.error.message, /--max-batch is 4, .*one row at a time/)
+})
+
+// an exception of the session took the thread, and with it the process, so a graph like this was never up for long
+t.test('a batch that the graph cannot compute fails its requests and no others', async t => {
+  const args = ['--workers', '1', '--threads', '1', '--max-batch', '2', '--max-delay-ms', '1000']
+  const folder = await writeModelFolder(t.testdir(), { model: colourClassifier({ oneRow: true }) })
+  const { url, lost } = await startServer(t, folder, { args })
+  const photo = await plain(RED).jpeg().toBuffer()
+  const send = () => postBytes(`${url}/predict`, photo, 'image/jpeg')
+  const [one, other] = await Promise.all([send(), send()])
+  t.match([one, other], [{ status: 500 }, { status: 500 }])
+  t.match(one?.body.error, { code: 'internal', message: /the log of this process/ })
+  t.match(await send(), { status: 200, body: { label: 'Red' } })
+  t.equal(lost.length, 0)
+})
+
 t.test('the reference image is accepted when pixels and label agree', async t => {
   const folder = await writeModelFolder(t.testdir(), {
     manifest: colourManifest({ reference }),

@@ -20,22 +20,43 @@ export function halfPlusTwo(): Buffer {
   })
 }
 
+interface ColourGraph {
+  readonly classes?: number
+  readonly side?: number
+  /** Rows that its input and output have; a string where each run chooses. */
+  readonly batch?: number | string
+  /** Takes the batch for one row within, as careless exports do: more rows cannot be computed. */
+  readonly oneRow?: boolean
+}
+
 /** Tells red, green and blue photos apart by their mean colour: `classes` outputs, the first three of them meaningful. */
-export function colourClassifier({ classes = 3, side = 224 } = {}): Buffer {
+export function colourClassifier(graph: ColourGraph = {}): Buffer {
+  const { classes = 3, side = 224, batch = 'batch', oneRow = false } = graph
   const values = Array.from({ length: 3 * classes }, (_, index) =>
     Math.floor(index / classes) === index % classes ? 1 : 0,
   )
   return writeOnnx({
-    inputs: [{ name: 'input', shape: ['batch', 3, side, side] }],
-    outputs: [{ name: 'logits', shape: ['batch', classes] }],
+    inputs: [{ name: 'input', shape: [batch, 3, side, side] }],
+    outputs: [{ name: 'logits', shape: [batch, classes] }],
     nodes: [
       { op: 'GlobalAveragePool', inputs: ['input'], output: 'means' },
       { op: 'Flatten', inputs: ['means'], output: 'flat' },
-      { op: 'MatMul', inputs: ['flat', 'weights'], output: 'logits' },
+      ...(oneRow ? ONE_ROW : []),
+      { op: 'MatMul', inputs: [oneRow ? 'spread' : 'flat', 'weights'], output: 'logits' },
     ],
-    weights: [{ name: 'weights', shape: [3, classes], values }],
+    weights: [
+      { name: 'weights', shape: [3, classes], values },
+      ...(oneRow ? [{ name: 'first', shape: [1], values: [0], whole: true }] : []),
+    ],
   })
 }
+
+/** By way of the shape at run time, so that ONNX Runtime does not find out when it loads the graph. */
+const ONE_ROW = [
+  { op: 'Squeeze', inputs: ['flat', 'first'], output: 'row' },
+  { op: 'Shape', inputs: ['flat'], output: 'shape' },
+  { op: 'Expand', inputs: ['row', 'shape'], output: 'spread' },
+]
 
 /** Adds up a weight for each token: class 1 wins where `positive` tokens outnumber `negative` ones. */
 export function tokenCounter(
