@@ -1,8 +1,8 @@
 import type { Command } from 'commander'
 import type { ControllerClient } from '../../client/controller.ts'
-import { WeirError } from '../../contract/errors.ts'
 import { ENDED_PHASES, type PipelineView } from '../../contract/pipeline.ts'
 import { connectController, print, printJson, withConnection, type ConnectOptions } from '../connect.ts'
+import { patiently } from '../patiently.ts'
 import { createLiveView } from '../render/live.ts'
 import { describePipeline, pipelineTable, stepTable } from '../render/pipeline.ts'
 
@@ -12,7 +12,6 @@ interface JudgeOptions extends ConnectOptions {
 }
 
 const FOLLOW_EVERY_MS = 500
-const PATIENT_ATTEMPTS = 60
 
 export function addPipeline(program: Command): void {
   const pipeline = program
@@ -96,17 +95,4 @@ async function follow(controller: ControllerClient, id: string, options: Connect
 
 function endedSteps({ steps }: PipelineView): PipelineView['steps'] {
   return steps.filter(({ status }) => status !== 'pending' && status !== 'running')
-}
-
-/** A controller that restarts is away for some seconds, and the run goes on: that is no reason to stop following it. */
-async function patiently<T>(ask: () => Promise<T>): Promise<T> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await ask()
-    } catch (error) {
-      const away = error instanceof WeirError && error.statusCode >= 500
-      if (!away || attempt === PATIENT_ATTEMPTS) throw error
-      await new Promise(resolve => setTimeout(resolve, FOLLOW_EVERY_MS))
-    }
-  }
 }

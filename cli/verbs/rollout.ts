@@ -7,6 +7,7 @@ import { TERMINAL_PHASES } from '../../contract/rollout.ts'
 import { parseAssignments, parseNumber } from '../assignments.ts'
 import { connectController, print, printJson, withConnection, type ConnectOptions } from '../connect.ts'
 import { describeRollout, rolloutLine } from '../render/rollout.ts'
+import { patiently } from '../patiently.ts'
 import { createLiveView } from '../render/live.ts'
 import { table } from '../render/table.ts'
 
@@ -19,7 +20,6 @@ interface StartOptions extends ConnectOptions {
 }
 
 const FOLLOW_EVERY_MS = 500
-const PATIENT_ATTEMPTS = 60
 
 const VERBS: readonly (readonly [verb: string, description: string])[] = [
   ['pause', 'stay at the present weight until resumed'],
@@ -160,19 +160,6 @@ async function follow(name: string, options: ConnectOptions): Promise<void> {
     }
     if (!options.json) view.draw([`  ${rollout.message}`])
     await new Promise(resolve => setTimeout(resolve, FOLLOW_EVERY_MS))
-  }
-}
-
-/** A controller that restarts is away for some seconds, and the rollout goes on: that is no reason to stop following it. */
-async function patiently<T>(ask: () => Promise<T>): Promise<T> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      return await ask()
-    } catch (error) {
-      const away = error instanceof WeirError && error.statusCode >= 500
-      if (!away || attempt === PATIENT_ATTEMPTS) throw error
-      await new Promise(resolve => setTimeout(resolve, FOLLOW_EVERY_MS))
-    }
   }
 }
 

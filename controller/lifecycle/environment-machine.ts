@@ -79,7 +79,7 @@ export function nextEnvironment(
 ): Decided {
   const state = letCool(before, seen.now)
   if (state.work === null) return seen.found === null ? unchanged(state) : follow(state, seen.found, seen.now)
-  if (state.work.kind === 'close') return close(state, state.work, seen, limits)
+  if (state.work.kind === 'close') return close(state, state.work, seen)
   const { work } = state
   switch (work.stage) {
     case 'starting':
@@ -238,7 +238,7 @@ function awaitAlias(
     const reason = seen.alias === undefined ? 'the registry does not answer' : 'its alias is moving'
     return unchanged({ ...state, message: `version ${target.version} answers; ${reason}` })
   }
-  const warm = warmAfter(state, seen.now + keepWarmMs).filter(
+  const warm = warmAfter(state, work, seen.now + keepWarmMs).filter(
     ({ deployment }) => deployment === null || deployment !== target.deployment,
   )
   const current = { ...target, revision }
@@ -262,27 +262,23 @@ function giveUp(state: EnvironmentState, work: Deploying, seen: EnvironmentSeen)
   }
 }
 
-function close(
-  state: EnvironmentState,
-  work: Closing,
-  seen: EnvironmentSeen,
-  { keepWarmMs }: EnvironmentLimits,
-): Decided {
+function close(state: EnvironmentState, work: Closing, seen: EnvironmentSeen): Decided {
   if (!seen.asWanted || seen.alias !== null) return unchanged(state)
   return {
     state: {
       ...state,
       current: null,
       work: null,
-      warm: warmAfter(state, seen.now + keepWarmMs),
       message: `stopped: ${work.reason}`,
     },
     outcome: { kind: 'closed' },
   }
 }
 
-function warmAfter({ warm, current }: EnvironmentState, until: number): readonly Warm[] {
-  return current === null ? warm : [{ ...current, until }, ...warm]
+/** What was replaced stays ready to be returned to; what was left because it is bad does not. */
+function warmAfter({ warm, current }: EnvironmentState, { how }: Deploying, until: number): readonly Warm[] {
+  const left = how === 'rollback' || how === 'revert'
+  return current === null || left ? warm : [{ ...current, until }, ...warm]
 }
 
 function letCool(state: EnvironmentState, now: number): EnvironmentState {

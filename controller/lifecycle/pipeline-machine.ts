@@ -178,9 +178,10 @@ function approval(run: Run, { rollout: seen }: PipelineSeen): Conclusion {
   }
   if (name === null || seen === null || (seen.phase === 'Paused' && seen.cause === 'approval'))
     return running(`waiting for a person: weir pipeline approve ${run.id} --as NAME`)
-  if (TERMINAL_PHASES.has(seen.phase) && seen.phase !== 'Promoted') return notOver(seen, null)
   // the rollout's own verb does as well; who it was is in the rollout's audit
-  return { status: 'passed', message: `approved at the rollout ${name}`, evidence: { rollout: name } }
+  if (seen.phase === 'Promoting' || seen.phase === 'Promoted')
+    return { status: 'passed', message: `approved at the rollout ${name}`, evidence: { rollout: name } }
+  return notOver(seen, null)
 }
 
 function production(run: Run, name: StepName, { production: env, rollout: seen }: PipelineSeen): Conclusion {
