@@ -10,16 +10,23 @@ const WEIGHT_OF_LATEST = 0.05
 /** Until something has been measured: a photo on a slow core. */
 const INITIAL_INFER_MS = 20
 const INITIAL_DECODE_MS_PER_BYTE = 0.00005
+const INITIAL_BYTES = 64 * 1024
 
-/** Moving averages of what the session takes, which is always the same, and of decoding, which grows with the body. */
+/**
+ * Moving averages of what the session takes, which is always the same, and of decoding, which grows with the body: a line through
+ * the origin by least squares, so that bodies of a few bytes say nothing of large ones (a division by each body's own size
+ * estimated seconds for a photo after some mistakes of two bytes).
+ */
 export function createServiceTime(): ServiceTime {
   let inferMs = INITIAL_INFER_MS
-  let decodeMsPerByte = INITIAL_DECODE_MS_PER_BYTE
+  let bytesSquared = INITIAL_BYTES ** 2
+  let bytesByMs = bytesSquared * INITIAL_DECODE_MS_PER_BYTE
   return {
-    observe(stages, bodyBytes) {
-      if (stages.inferMs > 0) inferMs += WEIGHT_OF_LATEST * (stages.inferMs + stages.preprocessMs - inferMs)
-      if (bodyBytes > 0) decodeMsPerByte += WEIGHT_OF_LATEST * (stages.decodeMs / bodyBytes - decodeMsPerByte)
+    observe({ decodeMs, preprocessMs, inferMs: tookMs }, bodyBytes) {
+      if (tookMs > 0) inferMs += WEIGHT_OF_LATEST * (tookMs + preprocessMs - inferMs)
+      bytesSquared += WEIGHT_OF_LATEST * (bodyBytes ** 2 - bytesSquared)
+      bytesByMs += WEIGHT_OF_LATEST * (bodyBytes * decodeMs - bytesByMs)
     },
-    estimateMs: bodyBytes => inferMs + decodeMsPerByte * bodyBytes,
+    estimateMs: bodyBytes => inferMs + (bytesByMs / bytesSquared) * bodyBytes,
   }
 }
