@@ -10,8 +10,8 @@ export async function deployArms(
   registry: VersionLookup,
   state: RolloutState,
 ): Promise<void> {
-  for (const { deployment, version } of state.experiment?.others ?? [])
-    await runtime.deploy({ id: deployment.id, version: await registry.get(state.model, version) })
+  for (const { deployment, version, replicas: instances } of state.experiment?.others ?? [])
+    await runtime.deploy({ id: deployment.id, version: await registry.get(state.model, version), instances })
 }
 
 /** Capacity goes after traffic: a withdrawn arm's process stops once no worker sends it requests, and the last had time to finish. */

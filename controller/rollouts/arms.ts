@@ -12,6 +12,12 @@ export interface Arm extends Placement {
   readonly weightBp: number
 }
 
+/** A version beside the rollout's own. */
+export interface FurtherArm extends Arm {
+  /** How many processes carry its share; a header may give it any share. */
+  readonly replicas: number
+}
+
 /** An arm that was withdrawn while others went on: its users are answered by stable's version, in the variant that they have. */
 export interface FallenArm {
   readonly variant: string
@@ -27,7 +33,7 @@ export interface Experiment {
   readonly isDealt: boolean
   /** The variant of the rollout's own version; the winner's once it takes that version's place. */
   readonly main: string
-  readonly others: readonly Arm[]
+  readonly others: readonly FurtherArm[]
   readonly fallen: readonly FallenArm[]
   readonly winner: string | null
 }
@@ -95,7 +101,14 @@ export function crown(state: RolloutState): RolloutState {
   const winner = armsOf(state).find(({ variant }) => experiment && variant === promotedVariant(experiment))
   if (experiment === null || winner === undefined || winner.variant === experiment.main) return state
   const { version, digest, endpoints, deployment } = winner
-  const others = armsOf(state).filter(arm => arm !== winner)
+  const own = {
+    ...state.candidate,
+    variant: experiment.main,
+    deployment: state.deployment,
+    weightBp: state.weightBp,
+    replicas: state.replicas.candidate,
+  }
+  const others = [own, ...experiment.others.filter(arm => arm.variant !== winner.variant)]
   return {
     ...state,
     candidate: { version, digest, endpoints },
@@ -122,14 +135,15 @@ export function placeArms(
   statuses: Readonly<Record<string, DeploymentStatus>> = {},
 ): Readiness {
   if (experiment === null) return { kind: 'ready', experiment }
-  const others: Arm[] = []
+  const others: FurtherArm[] = []
   for (const arm of experiment.others) {
     const status = statuses[arm.variant] ?? NOT_ASKED
     const version = `version ${arm.version}`
     if (status.kind === 'refused')
       return { kind: 'refused', reason: `${version} is refused: ${status.reason}` }
     if (status.kind === 'starting') return { kind: 'waiting', reason: `${version}: ${status.reason}` }
-    if (status.kind !== 'ready') return { kind: 'waiting', reason: `${version}: not deployed yet` }
+    if (status.kind !== 'ready' || status.endpoints.length < arm.replicas)
+      return { kind: 'waiting', reason: `${version}: not deployed yet` }
     if (status.digest !== arm.digest)
       return { kind: 'refused', reason: `${arm.variant} answers with ${status.digest}, not ${arm.digest}` }
     others.push({ ...arm, endpoints: status.endpoints })

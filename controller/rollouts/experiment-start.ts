@@ -3,8 +3,9 @@ import { WeirError } from '../../contract/errors.ts'
 import type { RoutePolicy, SplitBy } from '../../contract/policy.ts'
 import type { RolloutFile } from '../../contract/rollout.ts'
 import type { ModelVersion, VersionLookup } from '../registry/registry.ts'
-import type { Arm, Experiment } from './arms.ts'
+import type { Experiment, FurtherArm } from './arms.ts'
 import { leftOverOf } from './arms-policy.ts'
+import { replicasFor } from './replicas.ts'
 import type { RolloutState } from './rollout-state.ts'
 
 interface ExperimentOptions {
@@ -50,7 +51,7 @@ function refuseUndealable(route: string, { by }: Ab, { policy, superseded }: Exp
     throw new WeirError('conflict', `route ${route} has splitBy already, which the experiment would replace`)
 }
 
-async function furtherArms(ab: Ab, options: ExperimentOptions): Promise<readonly Arm[]> {
+async function furtherArms(ab: Ab, options: ExperimentOptions): Promise<readonly FurtherArm[]> {
   const { name, registry, policy, stable, candidate, superseded } = options
   const shares = armSharesBp(ab)
   const leftOver = new Set(superseded === undefined ? [] : leftOverOf(superseded)?.variants)
@@ -58,7 +59,8 @@ async function furtherArms(ab: Ab, options: ExperimentOptions): Promise<readonly
     [stable.digest, 'stable'],
     [candidate.digest, 'candidate'],
   ])
-  const arms: Arm[] = []
+  const full = Math.max(1, stable.endpoints.length)
+  const arms: FurtherArm[] = []
   for (const [index, variant] of armVariants(ab).slice(1).entries()) {
     const wanted = ab.arms[index]?.version ?? ''
     const { version, digest } = await registry.get(stable.model, wanted)
@@ -68,7 +70,9 @@ async function furtherArms(ab: Ab, options: ExperimentOptions): Promise<readonly
       throw new WeirError('conflict', `the route has a variant "${variant}" already`)
     known.set(digest, variant)
     const deployment = { id: `${name}.${variant}`, own: true }
-    arms.push({ variant, version, digest, endpoints: [], deployment, weightBp: shares[index + 1] ?? 0 })
+    const weightBp = shares[index + 1] ?? 0
+    const replicas = ab.by ? full : replicasFor(weightBp, { full, least: 1 })
+    arms.push({ variant, version, digest, endpoints: [], deployment, weightBp, replicas })
   }
   return arms
 }

@@ -22,9 +22,10 @@ interface Beginning {
 /** How many processes there are, and are to be, when a rollout begins. Throws `conflict` where what it needs is not there. */
 export async function firstReplicas(beginning: Beginning): Promise<Replicas> {
   const { spec, stable, reused } = beginning
-  const { canary, blueGreen } = spec.strategy
+  const { canary, blueGreen, ab } = spec.strategy
   const full = Math.max(1, stable.endpoints.length)
-  const least = Math.max(blueGreen ? full : (canary?.replicas ?? 1), reused.length)
+  const mayTakeAll = blueGreen !== undefined || ab?.by !== undefined
+  const least = Math.max(mayTakeAll ? full : (canary?.replicas ?? 1), reused.length)
   const replicas = { ...ONE_EACH, full, least, candidate: least }
   if (stable.endpoints.length === 0) return replicas
   const rolling = canary?.rolling ? { stableId: await stableDeployment(beginning), stable: full } : null

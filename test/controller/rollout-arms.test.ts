@@ -1,48 +1,6 @@
-import t, { type Test } from 'tap'
-import { createRandom } from '../../bench/judge/random.ts'
+import t from 'tap'
 import { pass, rolloutOf, startControl, startWorld, type World } from './control.ts'
-
-const pinned = { sticky: { header: 'x-user-id' } }
-const goal = { outcome: 'ordered' }
-const three = { arms: [{ version: '3', weight: 20 }], weight: 30, goal }
-
-type Rates = Readonly<Record<string, number>>
-
-async function started(t: Test, ab: object, { policy = pinned, dealtBy, ...settings }: Settings = {}) {
-  const world = await startWorld(t, policy)
-  const control = await startControl(t, world)
-  const { name } = await control.client.startRollout(rolloutOf({ strategy: { ab }, ...settings }))
-  const random = createRandom(7)
-  /** Of 40 users an arm each second so many order. */
-  const seconds = async (count: number, rates: Rates, failing: Rates = {}) => {
-    for (let second = 0; second < count; second++) {
-      for (const [variant, rate] of Object.entries(rates)) order(world, variant, random.binomial(40, rate))
-      await pass(world, control, {
-        name,
-        seconds: 1,
-        requestsPerSecond: 200,
-        failing,
-        ...(dealtBy && { dealtBy }),
-      })
-    }
-  }
-  return { world, control, name, seconds, status: () => control.client.rollout(name) }
-}
-
-interface Settings {
-  readonly policy?: object
-  readonly dealtBy?: Rates
-  readonly onDeadline?: object
-}
-
-function order({ gateway }: World, variant: string, ordered: number): void {
-  gateway.count(
-    'weir_outcomes_total',
-    { variant, epoch: String(gateway.version()), name: 'ordered' },
-    ordered,
-  )
-  gateway.count('weir_predictions_total', { variant, label: 'Bread' }, 40)
-}
+import { goal, pinned, started, three } from './experiments.ts'
 
 const endpointsOf = (world: World, id: string) =>
   world.runtime.list().find(deployment => deployment.id === id)?.endpoints
@@ -65,6 +23,33 @@ t.test(
       { variant: 'candidate', version: '2', standing: 'open', weight: 30 },
       { variant: 'arm-3', version: '3', digest: 'sha256:three', standing: 'open', weight: 20 },
     ])
+  },
+)
+
+t.test(
+  "each version has as many processes as its share takes, and the winner all of stable's before its promotion",
+  async t => {
+    const world = await startWorld(t, pinned, { processes: 4 })
+    const control = await startControl(t, world)
+    const ab = { weight: 20, arms: [{ version: '3', weight: 50 }], goal }
+    const { name } = await control.client.startRollout(rolloutOf({ strategy: { ab } }))
+    const processes = () => {
+      const { variants } = world.gateway.policy()
+      return Object.entries(variants).map(([variant, { endpoints }]) => `${variant} ${endpoints.length}`)
+    }
+    await pass(world, control, { name, seconds: 4, requestsPerSecond: 200 })
+    t.same(processes(), ['stable 4', 'candidate 1', 'arm-3 2'])
+    await control.client.act(name, 'skip-step')
+    await pass(world, control, { name, seconds: 8, requestsPerSecond: 200 })
+    t.match(await control.client.rollout(name), {
+      phase: 'Promoted',
+      versions: { candidate: { version: '2' } },
+    })
+    t.same(processes(), ['stable 4', 'candidate 4'])
+    t.same(
+      world.runtime.list().map(({ id, endpoints }) => [id, endpoints.length]),
+      [[`${name}.candidate`, 4]],
+    )
   },
 )
 
@@ -206,78 +191,4 @@ t.test("a newer rollout's first policy takes the arms of the one that makes room
   t.same(Object.keys(world.gateway.policy().variants), ['stable', 'candidate'])
   t.match(await control.client.rollout(name), { phase: 'Superseded' })
   t.notOk(world.runtime.list().some(({ id }) => id.startsWith(`${name}.`)))
-})
-
-t.test('experiments that cannot be are refused by name', async t => {
-  const world = await startWorld(t, pinned)
-  const control = await startControl(t, world)
-  const refused = async (ab: object) => {
-    const asked = control.client.startRollout(rolloutOf({ strategy: { ab: { goal, ...ab } } }))
-    return asked.then(
-      () => t.fail('it was started'),
-      ({ code, message }: { code: string; message: string }) => `${code}: ${message}`,
-    )
-  }
-  const by = { header: 'x-region', values: { candidate: ['eu'] } }
-  for (const [ab, why] of [
-    [{ arms: [{ version: '1' }] }, /conflict: version 1 is stable already/],
-    [{ arms: [{ version: '2' }] }, /conflict: version 2 is candidate already/],
-    [
-      { arms: [{ version: '3' }, { version: '3' }] },
-      /invalid_setting: .*arms\.1\.version: is an arm already/,
-    ],
-    [{ weight: 60, arms: [{ version: '3', weight: 40 }] }, /invalid_setting: .*the arms take 100 %/],
-    [{ weight: 50, by }, /invalid_setting: .*there are no weights/],
-    [
-      { by: { ...by, values: { 'arm-3': ['us'] } } },
-      /says nobody who gets candidate.*there is no arm "arm-3"/,
-    ],
-    [{ by, arms: [{ version: '3' }] }, /says nobody who gets arm-3/],
-    [{ by: { ...by, values: { candidate: ['eu'], stable: ['EU'] } } }, /"eu" is named twice/],
-  ] as const)
-    t.match(await refused(ab), why)
-  world.gateway.write({ splitBy: { header: 'x-region', rules: [{ values: ['eu'], to: 'stable' }] } })
-  t.match(await refused({ by }), /conflict: route food11 has splitBy already/)
-})
-
-t.test('a header deals users to the arms, and the split is taken back at the end', async t => {
-  const by = { header: 'accept-language', values: { candidate: ['de', 'fr'], 'arm-3': ['it'] } }
-  const dealtBy = { stable: 40, candidate: 30, 'arm-3': 30 }
-  const { world, control, name, seconds, status } = await started(
-    t,
-    { arms: [{ version: '3' }], by, goal },
-    { policy: {}, dealtBy },
-  )
-  await seconds(5, {})
-  t.match(world.gateway.policy(), {
-    weights: { stable: 100, candidate: 0, 'arm-3': 0 },
-    splitBy: {
-      header: 'accept-language',
-      rules: [
-        { values: ['de', 'fr'], to: 'candidate' },
-        { values: ['it'], to: 'arm-3' },
-      ],
-    },
-  })
-  t.match((await status()).arms, [
-    { variant: 'stable', weight: null, values: [] },
-    { variant: 'candidate', values: ['de', 'fr'] },
-    { variant: 'arm-3', values: ['it'] },
-  ])
-  const { sentences } = await control.client.explain(name)
-  t.match(sentences.join('\n'), /said by accept-language and not drawn/)
-  await seconds(60, { stable: 0.4, candidate: 0.4, 'arm-3': 0.6 })
-  t.match(await status(), { phase: 'Promoted', versions: { candidate: { version: '3' } } })
-  t.match(world.gateway.policy(), { weights: { stable: 100, candidate: 0 } })
-  t.equal(world.gateway.policy().splitBy, undefined)
-})
-
-t.test('harm to those whom a header deals withdraws, although the weight is 0', async t => {
-  const by = { header: 'x-region', values: { candidate: ['eu'] } }
-  const dealtBy = { stable: 50, candidate: 50 }
-  const { world, seconds, status } = await started(t, { by, goal }, { policy: {}, dealtBy })
-  await seconds(5, {})
-  await seconds(15, { stable: 0.5, candidate: 0.5 }, { candidate: 0.4 })
-  t.match(await status(), { phase: 'RolledBack', cause: 'failure' })
-  t.equal(world.gateway.policy().splitBy, undefined)
 })
