@@ -28,7 +28,25 @@ export function transitionOf(before: RolloutState, after: RolloutState): string 
   if (before.mirrorPercent !== after.mirrorPercent) return `${before.phase}: mirror`
   const arms = changeOfArms(before.experiment, after.experiment)
   if (arms !== null) return `${before.phase}: ${arms}`
+  const replicas = changeOfReplicas(before, after)
+  if (replicas !== null) return `${before.phase}: ${replicas}`
   return before.step === after.step ? null : `${before.phase}: step`
+}
+
+function changeOfReplicas(before: RolloutState, after: RolloutState): string | null {
+  const [wanted, present] = [before, after].map(replicasOf)
+  if (wanted === undefined || present === undefined) return null
+  if (wanted.inService.join() !== present.inService.join()) return 'processes in service'
+  return wanted.wanted.join() === present.wanted.join() ? null : 'processes wanted'
+}
+
+/** Of the candidate, stable and a baseline. */
+function replicasOf({ replicas, candidate, stable }: RolloutState) {
+  const { rolling, baseline } = replicas
+  return {
+    wanted: [replicas.candidate, rolling?.stable ?? 0, baseline?.wanted ?? 0],
+    inService: [candidate.endpoints.length, stable.endpoints.length, baseline?.endpoints.length ?? 0],
+  }
 }
 
 function changeOfArms(before: Experiment | null, after: Experiment | null): string | null {
@@ -64,17 +82,11 @@ export function listTransitions(first: RolloutState, spec: RolloutSpec): Readonl
 }
 
 /** States alike in this have the same transitions; times, messages and figures are left out. */
-function keyOf({
-  phase,
-  cause,
-  step,
-  weightBp,
-  mirrorPercent,
-  lastDecision,
-  withdrawnAt,
-  experiment,
-}: RolloutState): string {
+function keyOf(state: RolloutState): string {
+  const { phase, cause, step, weightBp, mirrorPercent, lastDecision, withdrawnAt, experiment } = state
   return JSON.stringify([
+    replicasOf(state),
+    state.replicas.waitingSince === null,
     phase,
     cause,
     step,
@@ -112,7 +124,17 @@ function* observations(state: RolloutState): Generator<Observation> {
     policyVersion: state.policyVersion,
     policyAsWanted: true,
     policyWeightBp: state.weightBp,
-    candidate: { kind: 'ready', endpoints: ['http://127.0.0.1:9102'], digest: state.candidate.digest },
+    candidate: {
+      kind: 'ready',
+      endpoints: instances(wantedBy(state).candidate),
+      digest: state.candidate.digest,
+    },
+    stableProcess: {
+      kind: 'ready',
+      endpoints: instances(wantedBy(state).stable),
+      digest: state.stable.digest,
+    },
+    baseline: { kind: 'ready', endpoints: instances(wantedBy(state).baseline), digest: state.stable.digest },
     arms: armsAre(state, arm => ({
       kind: 'ready',
       endpoints: [`http://127.0.0.1:${arm.variant}`],
@@ -131,7 +153,30 @@ function* observations(state: RolloutState): Generator<Observation> {
       for (const difference of differences(state)) yield { ...look, now: latest(state) + ms, ...difference }
 }
 
-const endpoints = ['http://127.0.0.1:9102']
+/** More than any version needs here. */
+const endpoints = instances(9)
+
+function instances(count: number): string[] {
+  return Array.from({ length: count }, (_, index) => `http://127.0.0.1:91${10 + index}`)
+}
+
+function wantedBy({ replicas }: RolloutState) {
+  const { candidate, rolling, baseline } = replicas
+  return { candidate, stable: rolling?.stable ?? 1, baseline: baseline?.wanted ?? 1 }
+}
+
+/** What is waited for beside the candidate does not come, or never will. */
+function differencesOfReplicas({ replicas }: RolloutState): readonly Partial<Observation>[] {
+  const found: readonly DeploymentStatus[] = [
+    { kind: 'starting', endpoints, reason: 'loading' },
+    { kind: 'refused', endpoints, reason: 'the digest differs' },
+    { kind: 'ready', endpoints, digest: 'sha256:other' },
+  ]
+  return [
+    ...(replicas.rolling ? found.map(stableProcess => ({ stableProcess })) : []),
+    ...(replicas.baseline ? found.map(baseline => ({ baseline })) : []),
+  ]
+}
 const metric = { name: 'gpu-errors', value: 1, reason: 'gpu-errors is 1' }
 
 function armsAre(
@@ -173,6 +218,7 @@ function differences(state: RolloutState): readonly Partial<Observation>[] {
   return [
     ...DIFFERENCES,
     ...differencesOfArms(state),
+    ...differencesOfReplicas(state),
     { policyVersion },
     ...steps.map(steps => ({ hooks: { rollbackAskedBy: undefined, steps } })),
     { hooks: { rollbackAskedBy: 'panic-button', steps: new Map() } },

@@ -1,0 +1,5 @@
+import t from 'tap'
+import { testKills } from './crash.ts'
+import { ROLLING } from './crash-replicas.ts'
+
+testKills(t, ROLLING)
