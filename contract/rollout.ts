@@ -57,6 +57,11 @@ const analysis = z.strictObject({
       toleranceRatio: ratio.default(1.1),
     })
     .optional(),
+  /**
+   * "hold": no more traffic while the candidate predicts the classes in other shares than stable. A better version may well do
+   * so, too, which is why it has to be asked for.
+   */
+  drift: z.enum(['off', 'hold']).default('off'),
   /** Whom the rollout asks and tells on its way. */
   webhooks,
   metrics: z
@@ -89,18 +94,23 @@ export const drill = z.strictObject({
 })
 export type Drill = z.infer<typeof drill>
 
-export const rolloutSpec = z.strictObject({
-  route: z.string(),
-  modelVersion: z.string(),
-  /** Of the first version ever: afterwards it is what stable says that it is. */
-  model: z.string().min(1).max(100).optional(),
-  /** Whether a rollout that is under way on the route makes room for this one. */
-  supersede: z.boolean().default(false),
-  strategy: strategy.default(DEFAULT_STRATEGY),
-  analysis: analysis.prefault({}),
-  onDeadline: deadline.prefault({}),
-  drill: drill.optional(),
-})
+export const rolloutSpec = z
+  .strictObject({
+    route: z.string(),
+    modelVersion: z.string(),
+    /** Of the first version ever: afterwards it is what stable says that it is. */
+    model: z.string().min(1).max(100).optional(),
+    /** Whether a rollout that is under way on the route makes room for this one. */
+    supersede: z.boolean().default(false),
+    strategy: strategy.default(DEFAULT_STRATEGY),
+    analysis: analysis.prefault({}),
+    onDeadline: deadline.prefault({}),
+    drill: drill.optional(),
+  })
+  .refine(({ strategy, analysis }) => analysis.drift === 'off' || strategy.canary !== undefined, {
+    path: ['analysis', 'drift'],
+    message: 'compares versions that answer users at the same time: it needs a canary',
+  })
 export type RolloutSpec = z.infer<typeof rolloutSpec>
 
 export const rolloutFile = z.strictObject({

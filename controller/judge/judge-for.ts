@@ -1,6 +1,7 @@
 import type { Decision, History } from '../../contract/history.ts'
 import type { MetricName } from '../../contract/metrics.ts'
 import type { RolloutSpec } from '../../contract/rollout.ts'
+import { DRIFT_COUNTERS } from './drift-watch.ts'
 import { createExperiment } from './experiment.ts'
 import { createJudge, judgeOptions, type Judge } from './judge.ts'
 import type { JudgeTiming } from './options.ts'
@@ -19,9 +20,10 @@ export function createJudgeFor(spec: RolloutSpec, timing: JudgeTiming = {}): Jud
 }
 
 /** What a strategy decides on beside the judge's own counters. */
-export function countersFor({ strategy: { shadow, ab } }: RolloutSpec): readonly MetricName[] {
+export function countersFor({ strategy: { shadow, ab }, analysis }: RolloutSpec): readonly MetricName[] {
   if (ab) return goalCounters(ab.goal)
-  return shadow ? PAIR_COUNTERS : []
+  if (shadow) return PAIR_COUNTERS
+  return analysis.drift === 'hold' ? DRIFT_COUNTERS : []
 }
 
 /** The decisions of a rollout's recorded history. */

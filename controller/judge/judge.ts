@@ -2,6 +2,7 @@ import type { Decision, History, Look } from '../../contract/history.ts'
 import type { RolloutSpec } from '../../contract/rollout.ts'
 import { createBlocks, type BlockOutcome } from '../evidence/blocks.ts'
 import { createCustomMetrics, whyNotAdvance, type MetricStanding } from './custom-metrics.ts'
+import { createDriftWatch } from './drift-watch.ts'
 import type { Forecast } from './forecast.ts'
 import { createGate, type Bounds, type Standings } from './gate.ts'
 import { budgetFor, ladderOf, rungAbove } from './ladder.ts'
@@ -37,6 +38,7 @@ export function createJudge(options: JudgeOptions): Judge {
   const verdict = createVerdict(options)
   const gate = createGate(options)
   const watchSplit = createSplitWatch(options)
+  const watchDrift = createDriftWatch(options)
   const ruleOnMetrics = createCustomMetrics(options.metrics)
   let outcome: BlockOutcome = { kind: 'none', why: 'first' }
   let held: readonly string[] = []
@@ -58,7 +60,7 @@ export function createJudge(options: JudgeOptions): Judge {
     step(look) {
       outcome = blocks(look)
       metrics = ruleOnMetrics(look)
-      held = [...watchSplit(look), ...metrics.flatMap(whyNotAdvance)]
+      held = [...watchSplit(look), ...watchDrift(look), ...metrics.flatMap(whyNotAdvance)]
       gate.enter(look)
       if (outcome.kind === 'block') {
         verdict.step(outcome.block)
@@ -104,6 +106,7 @@ export function judgeOptions(spec: RolloutSpec, timing: JudgeTiming = {}): Judge
     riskBudget: analysis.riskBudget,
     advance: analysis.advance,
     minRequests: analysis.minRequests,
+    holdsOnDrift: analysis.drift === 'hold',
     metrics: analysis.metrics,
     comparator: strategy.canary?.baseline ? 'baseline' : 'stable',
   }

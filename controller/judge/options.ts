@@ -17,6 +17,8 @@ export interface JudgeOptions {
   readonly riskBudget: number
   readonly advance: 'evidence' | 'time'
   readonly minRequests: number
+  /** Predicting other classes than what it is compared with keeps the candidate from more traffic. */
+  readonly holdsOnDrift: boolean
   /** The team's own. */
   readonly metrics: readonly Metric[]
   /** The variant that the candidate is compared with. */

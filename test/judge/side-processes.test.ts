@@ -168,18 +168,40 @@ t.test('classes predicted equally often are no drift, even rare ones', t => {
 
 t.test('a class predicted far more often is drift; a small difference that is certain is not', t => {
   t.ok(driftAfter(createRandom(4), [0.4, 0.5, 0.08, 0.02]).at(-1))
-  const drift = createDrift(2)
-  for (let look = 0; look < 100; look++) drift.step([5300, 4700], [5000, 5000])
+  const drift = createDrift()
+  for (let look = 0; look < 100; look++) drift.step(byLabel([5300, 4700]), byLabel([5000, 5000]))
   t.ok(drift.logValue() > Math.log(1000))
   t.notOk(drift.isDrifting())
   t.end()
 })
 
+t.test(
+  'a class that is predicted for the first time is no drift by itself, and by only one of them it is',
+  t => {
+    const both = createDrift()
+    const one = createDrift()
+    for (let look = 0; look < 100; look++) {
+      const stable = new Map([['bread', 80]])
+      const further = new Map([['soup', 20], ...stable])
+      both.step(look < 50 ? stable : further, look < 50 ? stable : further)
+      one.step(look < 50 ? stable : further, stable)
+      t.notOk(both.isDrifting())
+    }
+    t.ok(one.isDrifting())
+    t.end()
+  },
+)
+
+function byLabel(counts: readonly number[]): ReadonlyMap<string, number> {
+  return new Map(counts.map((count, k) => [`class ${k}`, count]))
+}
+
 /** Stable predicts four classes at 0.7, 0.2, 0.08, 0.02; the candidate as given. */
 function driftAfter(random: Random, shares: readonly number[]): boolean[] {
-  const drift = createDrift(4)
+  const drift = createDrift()
   return Array.from({ length: 100 }, () => {
-    drift.step(classes(random, 20, shares), classes(random, 100, [0.7, 0.2, 0.08, 0.02]))
+    const stable = classes(random, 100, [0.7, 0.2, 0.08, 0.02])
+    drift.step(byLabel(classes(random, 20, shares)), byLabel(stable))
     return drift.isDrifting()
   })
 }
