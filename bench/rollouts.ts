@@ -13,7 +13,8 @@ import { measureWithdrawals } from './rollouts/withdrawals.ts'
 // npm run bench -- rollouts [--only withdrawals,outage,healthy] [--runs N] [--lanes N] [--short]: live rollouts on real processes, so
 // many at a time: a gateway, a controller, and `weir serve` for each version, which keeps a server running that waits as long as a
 // model would compute. In full it takes about half an hour; --short goes through each part once, within a minute. Ends with 1 when
-// a target is missed.
+// a target is missed. Where other programs take the processor, a process that has to wait makes several requests late at once, and
+// is withdrawn for it: --latency-tolerance 8 has healthy rollouts tolerate that.
 
 const PARTS: Readonly<Record<string, Part>> = {
   withdrawals: measureWithdrawals,
@@ -26,12 +27,14 @@ const { values } = parseArgs({
     only: { type: 'string', default: Object.keys(PARTS).join(',') },
     runs: { type: 'string' },
     lanes: { type: 'string' },
+    'latency-tolerance': { type: 'string' },
     short: { type: 'boolean', default: false },
   },
 })
 const parts = values.only.split(',').map(partNamed)
 const runs = wholeNumber('runs', values.runs)
 const lanes = wholeNumber('lanes', values.lanes)
+const latencyTolerance = wholeNumber('latency-tolerance', values['latency-tolerance'])
 const { short } = values
 
 const print = (line: string) => void process.stdout.write(`${line}\n`)
@@ -49,7 +52,15 @@ try {
   const targets: Target[] = []
   for (const [index, measure] of parts.entries()) {
     processes = createProcesses()
-    const bench: RolloutBench = { short, runs, lanes, processes, dir: join(dir, String(index)), print }
+    const bench: RolloutBench = {
+      short,
+      runs,
+      lanes,
+      latencyTolerance,
+      processes,
+      dir: join(dir, String(index)),
+      print,
+    }
     targets.push(...(await measure(bench)))
     await processes.stopAll()
     print('')

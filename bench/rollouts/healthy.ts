@@ -44,6 +44,13 @@ const SHORT = {
   steps: [{ setWeight: 50 }, { ramp: { riskBudget: '5pp', to: 95 } }],
 }
 
+type Plan = ReturnType<typeof fullFor> | typeof SHORT
+
+function fullFor(toleranceRatio: number | undefined) {
+  const latency = toleranceRatio === undefined ? {} : { latency: { toleranceRatio } }
+  return { ...FULL, analysis: { ...FULL.analysis, ...latency } }
+}
+
 interface Run {
   readonly phase: string
   readonly cause: string | null
@@ -57,12 +64,12 @@ interface Run {
 }
 
 export async function measureHealthy(bench: RolloutBench): Promise<Target[]> {
-  const plan = bench.short ? SHORT : FULL
+  const plan = bench.short ? SHORT : fullFor(bench.latencyTolerance)
   const runs = bench.runs ?? plan.runs
   const lanes = Math.min(bench.lanes ?? LANES, runs)
   bench.print(
     `healthy: ${runs} rollouts, ${lanes} at a time, ${plan.requestsPerSecond} rps each; both versions fail ` +
-      `${100 * CHANCES.failures} % and refuse ${100 * CHANCES.refusals} %; looks every ${INTERVAL}, time-out ${plan.timeoutMs} ms`,
+      `${100 * CHANCES.failures} % and refuse ${100 * CHANCES.refusals} %; time-out ${plan.timeoutMs} ms, ${JSON.stringify(plan.analysis)}`,
   )
   const stack = await startPair(bench, lanes, plan.timeoutMs)
   const loads = stack.routes.map(route => route.load(plan.requestsPerSecond))
@@ -106,7 +113,7 @@ async function warmUp(server: string): Promise<void> {
 }
 
 interface Promotion {
-  readonly plan: typeof FULL | typeof SHORT
+  readonly plan: Plan
   readonly modelVersion: string
   readonly answered: () => number
 }
