@@ -35,12 +35,16 @@ export function describeRollout(rollout: Rollout): string {
 function armLine(arm: Arm): string {
   const { variant, version, standing, cause, weight, values, trials, successes, better, worse, threshold } =
     arm
-  const users = values === null ? `${weight} %` : values.join(', ') || 'everybody else'
+  const users = values === null ? share(weight) : `, ${values.join(', ') || 'everybody else'}`
   const told =
     trials === 0 ? 'nothing told' : `${successes} of ${trials} (${((100 * successes) / trials).toFixed(1)} %)`
-  const place = `  ${variant}, version ${version}, ${users}: ${standing}${cause === null ? '' : ` (${cause})`}, ${told}`
+  const place = `  ${variant}, version ${version}${users}: ${standing}${cause === null ? '' : ` (${cause})`}, ${told}`
   if (better === null || worse === null || threshold === null) return place
   return `${place}; better ${formatEvidence(better)}, worse ${formatEvidence(worse)} of ${threshold}`
+}
+
+function share(weight: number | null): string {
+  return weight === null ? '' : `, ${weight} %`
 }
 
 function outlookLines({ endedAt, outlook, warnings }: Rollout): readonly string[] {

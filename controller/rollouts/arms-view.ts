@@ -1,5 +1,5 @@
 import { armsOf, fallOf, type Experiment } from './arms.ts'
-import type { RolloutState } from './rollout-state.ts'
+import { isJudged, type RolloutState } from './rollout-state.ts'
 
 /** One arm of an experiment as the API shows it; stable, the control, is the first. Null: not known yet, or without meaning. */
 export interface ArmView {
@@ -8,7 +8,7 @@ export interface ArmView {
   readonly digest: string
   /** `lost`: another arm has won. */
   readonly standing: 'control' | 'starting' | 'open' | 'withdrawn' | 'winner' | 'lost'
-  /** Its share of users, percent; null where a header decides. */
+  /** Its share of users, percent; null where a header decides, and when the experiment is over. */
   readonly weight: number | null
   /** The header's values whose users it gets; null where the sticky key decides. */
   readonly values: readonly string[] | null
@@ -32,6 +32,7 @@ export function armViews(state: RolloutState): readonly ArmView[] {
   const { experiment, stable, lastDecision } = state
   if (experiment === null) return []
   const standings = lastDecision?.experiment
+  const isDrawn = experiment.by === null && (state.phase === 'Pending' || isJudged(state))
   const takenBp = armsOf(state).reduce((sum, { weightBp }) => sum + weightBp, 0)
   const control: ArmView = {
     ...emptyView,
@@ -39,7 +40,7 @@ export function armViews(state: RolloutState): readonly ArmView[] {
     version: stable.version,
     digest: stable.digest,
     standing: 'control',
-    weight: experiment.by === null ? (10_000 - takenBp) / 100 : null,
+    weight: isDrawn ? (10_000 - takenBp) / 100 : null,
     values: valuesOf(experiment, 'stable'),
     ...standings?.control,
   }
@@ -52,7 +53,7 @@ export function armViews(state: RolloutState): readonly ArmView[] {
       version,
       digest,
       standing: standingOf(experiment, variant),
-      weight: experiment.by === null ? weightBp / 100 : null,
+      weight: isDrawn ? weightBp / 100 : null,
       values: valuesOf(experiment, variant),
       trials: standing?.trials ?? 0,
       successes: standing?.successes ?? 0,

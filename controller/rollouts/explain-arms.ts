@@ -30,7 +30,7 @@ function explainArm(arm: ArmView): string {
 const ENDED: Partial<Record<ArmView['standing'], string>> = { winner: ' has won', lost: ' has not won' }
 
 function shareOf({ weight, values }: ArmView): string {
-  if (values === null) return `, ${weight} %`
+  if (values === null) return weight === null ? '' : `, ${weight} %`
   return values.length > 0 ? `, ${values.join(', ')}` : ', everybody else'
 }
 

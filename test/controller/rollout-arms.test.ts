@@ -85,6 +85,13 @@ t.test('the version that wins becomes stable, whichever it is; the others are st
       rollout.arms.find(({ variant }) => variant === winner),
       { standing: 'winner', version: won },
     )
+    t.same(
+      rollout.arms.map(({ weight }) => weight),
+      [null, null, null],
+      'shares are over',
+    )
+    const { sentences } = await control.client.explain(name)
+    t.match(sentences.join('\n'), new RegExp(`${winner} \\(version ${won}\\) has won: \\d+ of \\d+`))
     const audit = await control.client.audit({ subject: name })
     t.match(
       audit.find(({ action }) => action === 'winner'),
