@@ -1,0 +1,212 @@
+import t from 'tap'
+import type { GateResult } from '../../contract/gate.ts'
+import { pipelineSettings } from '../../contract/pipeline.ts'
+import {
+  breakOff,
+  effectOf,
+  nextRun,
+  type DeployedSeen,
+  type PipelineSeen,
+} from '../../controller/lifecycle/pipeline-machine.ts'
+import { newRun, type Run } from '../../controller/lifecycle/pipeline-run.ts'
+
+const NOW = 1_750_000_000_000
+const IDLE: DeployedSeen = { current: null, stage: null, failure: null, gate: null, busy: false }
+const NOTHING: PipelineSeen = {
+  now: NOW,
+  packaged: null,
+  staging: IDLE,
+  canary: IDLE,
+  production: { ...IDLE, current: { version: '1', digest: 'sha256:one', revision: 1 } },
+  gates: null,
+  rollout: null,
+}
+const VERSION = { version: '2', digest: 'sha256:two' }
+const RUNS: DeployedSeen = { ...IDLE, current: { ...VERSION, revision: 7 } }
+
+function runOf(source: object = {}): Run {
+  const settings = pipelineSettings.parse(source)
+  const given = { id: 'food11-v2', model: 'food11', trigger: 'manual' as const, startedBy: 'ada' }
+  return { ...newRun({ ...given, ...VERSION, source, settings, now: NOW }), phase: 'Running' }
+}
+
+function withOutputs(run: Run, outputs: Partial<Run['outputs']>): Run {
+  return { ...run, outputs: { ...run.outputs, ...outputs } }
+}
+
+function statuses(run: Run): string {
+  return run.steps.map(({ name, status }) => `${name} ${status}`).join(', ')
+}
+
+function result(gate: string, verdict: GateResult['verdict']): GateResult {
+  const at = new Date(NOW).toISOString()
+  return { gate, verdict, reason: 'p95 was 2400 ms', evidence: null, startedAt: at, endedAt: at }
+}
+
+/** As far as the gates. */
+function atGates(source: object = {}): Run {
+  const packaged = nextRun(nextRun(runOf(source), NOTHING), {
+    ...NOTHING,
+    packaged: { ok: true, message: 'there' },
+  })
+  return nextRun(withOutputs(packaged, { stagingRevision: 7 }), { ...NOTHING, staging: RUNS })
+}
+
+/** With the version in canary, and its rollout begun. */
+function atRollout(source: object = {}): Run {
+  const gates = { results: [result('load', 'pass')], complete: true }
+  const passed = nextRun(atGates(source), { ...NOTHING, staging: RUNS, gates })
+  const deployed = nextRun(withOutputs(passed, { canaryRevision: 7 }), {
+    ...NOTHING,
+    staging: RUNS,
+    canary: RUNS,
+  })
+  return withOutputs(deployed, { rollout: 'food11-v2' })
+}
+
+const DEPLOYED = { ...NOTHING, staging: RUNS, canary: RUNS }
+const rolloutAt = (
+  phase: 'Progressing' | 'Paused' | 'Promoted' | 'RolledBack' | 'Superseded' | 'RollingBack',
+  cause: string | null = null,
+) => ({ ...DEPLOYED, rollout: { phase, cause, message: 'e 123' } }) as const
+
+t.test('one deployment is three steps: ready, seen by digest at its own route, aliased', async t => {
+  const begun = nextRun(nextRun(runOf(), NOTHING), { ...NOTHING, packaged: { ok: true, message: 'there' } })
+  t.same(effectOf(begun, NOTHING), { kind: 'deploy', to: 'staging' })
+  const known = withOutputs(begun, { stagingRevision: 7 })
+  t.same(effectOf(known, NOTHING), { kind: 'none' }, 'it is not begun twice')
+  const at = (staging: Partial<DeployedSeen>) =>
+    statuses(nextRun(known, { ...NOTHING, staging: { ...IDLE, ...staging } }))
+  t.match(at({ stage: 'starting' }), /deploy-staging running, verify-staging pending/)
+  t.match(at({ stage: 'switching' }), /deploy-staging passed, verify-staging running/)
+  t.match(at({ stage: 'aliasing' }), /verify-staging passed, alias-staging running/)
+  t.match(statuses(nextRun(known, { ...NOTHING, staging: RUNS })), /alias-staging passed, gates running/)
+})
+
+t.test('a deployment that is given up fails with the gate that names the cause, and reverts', async t => {
+  const begun = nextRun(nextRun(runOf(), NOTHING), { ...NOTHING, packaged: { ok: true, message: 'there' } })
+  const gate = result('resources', 'fail')
+  const failed = nextRun(withOutputs(begun, { stagingRevision: 7 }), {
+    ...NOTHING,
+    staging: { ...IDLE, failure: 'resources: killed', gate },
+  })
+  t.match(failed, { phase: 'Reverting', message: 'deploy-staging: resources: killed' })
+  t.same(failed.steps[1]?.evidence, [gate])
+  t.match(statuses(failed), /gates skipped.*production skipped/)
+  t.same(effectOf(failed, NOTHING), { kind: 'revert' })
+})
+
+t.test('a newer deployment in its place is an error, and nothing that the version did', async t => {
+  const begun = nextRun(nextRun(runOf(), NOTHING), { ...NOTHING, packaged: { ok: true, message: 'there' } })
+  const other = { ...IDLE, current: { version: '9', digest: 'sha256:nine', revision: 8 } }
+  t.match(nextRun(withOutputs(begun, { stagingRevision: 7 }), { ...NOTHING, staging: other }), {
+    phase: 'Error',
+    message: /a newer deployment took its place/,
+  })
+})
+
+t.test('gates: a failure reverts, an error is no pass and reverts nothing, all passes go on', async t => {
+  const seen = (...results: GateResult[]) => ({
+    ...NOTHING,
+    staging: RUNS,
+    gates: { results, complete: true },
+  })
+  const failed = nextRun(atGates(), seen(result('integration', 'pass'), result('load', 'fail')))
+  t.match(failed, { phase: 'Reverting', message: 'gates: load: p95 was 2400 ms' })
+  const unknown = nextRun(atGates(), seen(result('integration', 'pass'), result('load', 'error')))
+  t.match(unknown, { phase: 'Error', message: 'gates: load: p95 was 2400 ms' })
+  t.same(effectOf(unknown, NOTHING), { kind: 'none' })
+  const passed = nextRun(atGates(), seen(result('integration', 'pass'), result('load', 'pass')))
+  t.match(statuses(passed), /gates passed, deploy-canary running/)
+  const some = nextRun(atGates(), {
+    ...seen(result('integration', 'pass')),
+    gates: { results: [result('integration', 'pass')], complete: false },
+  })
+  t.match(statuses(some), /gates running/, 'until all have been measured')
+})
+
+t.test('a rollout that waits for a person is the approval step; who approves lets it go on', async t => {
+  const waiting = nextRun(atRollout(), rolloutAt('Paused', 'approval'))
+  t.match(statuses(waiting), /rollout passed, approval running/)
+  t.same(effectOf(waiting, rolloutAt('Paused', 'approval')), { kind: 'none' }, 'nobody approved yet')
+  const approval = { by: 'ada', reason: null, at: NOW, approved: true }
+  const approved = nextRun(withOutputs(waiting, { approval }), rolloutAt('Paused', 'approval'))
+  t.match(statuses(approved), /approval passed, production running/)
+  t.same(effectOf(approved, rolloutAt('Paused', 'approval')), {
+    kind: 'decide-rollout',
+    verb: 'approve',
+    by: 'ada',
+  })
+  t.same(effectOf(approved, rolloutAt('Progressing')), { kind: 'none' }, 'once')
+  const promoted = rolloutAt('Promoted')
+  t.match(nextRun(approved, promoted), { phase: 'Running' }, 'not before production runs exactly this digest')
+  t.match(nextRun(approved, { ...promoted, production: RUNS }), { phase: 'Passed' })
+})
+
+t.test('a rejection fails the run, withdraws the rollout first and reverts then', async t => {
+  const waiting = nextRun(atRollout(), rolloutAt('Paused', 'approval'))
+  const approval = { by: 'ada', reason: 'not today', at: NOW, approved: false }
+  const rejected = nextRun(withOutputs(waiting, { approval }), rolloutAt('Paused', 'approval'))
+  t.match(rejected, { phase: 'Reverting', message: 'approval: rejected by ada: not today' })
+  t.match(effectOf(rejected, rolloutAt('Paused', 'approval')), { verb: 'reject' })
+  t.same(effectOf(rejected, rolloutAt('RollingBack')), { kind: 'none' })
+  t.same(effectOf(rejected, rolloutAt('RolledBack')), { kind: 'revert' })
+})
+
+// A rollout that was withdrawn while it waited for a person was taken for approved: it was neither paused nor over.
+t.test('a rollout that is withdrawn while it waits for a person is not approved', async t => {
+  const waiting = nextRun(atRollout(), rolloutAt('Paused', 'approval'))
+  const withdrawing = nextRun(waiting, rolloutAt('RollingBack'))
+  t.match(statuses(withdrawing), /approval running/)
+  t.match(nextRun(withdrawing, rolloutAt('RolledBack')), { phase: 'Reverting', message: /RolledBack: e 123/ })
+})
+
+t.test('the run ends when every deployment of it is gone, and says what runs there', async t => {
+  const failed = nextRun(atRollout(), rolloutAt('RolledBack'))
+  t.match(failed, { phase: 'Reverting' })
+  t.match(nextRun(failed, rolloutAt('RolledBack')), { phase: 'Reverting' }, 'not before it is reverted')
+  const left = { ...IDLE, failure: 'rollout', current: { version: '1', digest: 'sha256:one', revision: 9 } }
+  const busy = { ...left, busy: true }
+  t.match(nextRun(failed, { ...rolloutAt('RolledBack'), staging: left, canary: busy }), {
+    phase: 'Reverting',
+  })
+  t.match(
+    nextRun(failed, { ...rolloutAt('RolledBack'), staging: left, canary: { ...left, current: null } }),
+    {
+      phase: 'Failed',
+      message: /staging runs version 1; canary is stopped/,
+    },
+  )
+})
+
+t.test('a superseded rollout says nothing against the version', async t => {
+  t.match(nextRun(atRollout(), rolloutAt('Superseded')), { phase: 'Error' })
+})
+
+t.test(
+  'conditions: no approval where the evidence decides, no rollout of what production runs already',
+  async t => {
+    const automatic = nextRun(atRollout({ approval: 'automatic' }), rolloutAt('Promoted'))
+    t.match(statuses(automatic), /rollout passed, approval skipped, production running/)
+    const gates = { results: [], complete: true }
+    const again = nextRun(atGates(), { ...NOTHING, staging: RUNS, gates, production: RUNS })
+    t.match(again, { phase: 'Passed' })
+    t.match(
+      statuses(again),
+      /deploy-canary skipped, verify-canary skipped, alias-canary skipped, rollout skipped, approval skipped/,
+    )
+  },
+)
+
+t.test('where the old version stops first, the person is asked before the rollout', async t => {
+  const run = runOf({ strategy: { recreate: {} } })
+  const names = run.steps.map(({ name }) => name)
+  t.ok(names.indexOf('approval') < names.indexOf('rollout'))
+  t.ok(names.indexOf('approval') > names.indexOf('alias-canary'))
+})
+
+t.test('what cannot be done ends the run as an error, with what follows skipped', async t => {
+  const broken = breakOff(atGates(), 'the folder is gone', NOW)
+  t.match(broken, { phase: 'Error', message: 'gates: the folder is gone' })
+  t.match(statuses(broken), /gates error, deploy-canary skipped/)
+})
