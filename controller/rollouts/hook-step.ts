@@ -18,7 +18,7 @@ export interface HookWords {
 }
 
 /** How people call a step's webhook. The path of its address may be a secret. */
-export function nameOfStep(step: number, { url }: StepHook): string {
+function nameOfStep(step: number, { url }: StepHook): string {
   return `the webhook of step ${step + 1} (${new URL(url).origin})`
 }
 

@@ -6,11 +6,14 @@ import { rolloutOf, startRollouts } from './rollouts.ts'
 // Recreate on real processes: clients are told before, answered 503 with Retry-After in between, and the gap is measured.
 
 const stack = await startRollouts(t)
-const strategy = { recreate: { announce: '2s', notice: 'a new version is coming' } }
+const strategy = { recreate: { announce: '4s', notice: 'a new version is coming' } }
 
 t.test('clients are told, then asked to come back, and then the new version answers', async t => {
   const { name } = await stack.controller.startRollout(rolloutOf('2', { strategy }))
   await until('the notice', 10_000, async () => (await ask()).notice === 'a new version is coming')
+  const page = await fetch(`${stack.publicUrl}/`)
+  t.match(await page.text(), /<title>What is in this photo\?<\/title>/)
+  t.equal(page.headers.get('x-weir-notice'), 'a new version is coming', 'with the page that people open')
   const seen = new Map<number, string | null>()
   let most = 0
   const result = await until('its end', 90_000, async () => {
