@@ -1,4 +1,5 @@
 import t from 'tap'
+import { describeRollout } from '../../cli/render/rollout.ts'
 import { pass, rolloutOf, startControl, startWorld, type World } from './control.ts'
 import { goal, pinned, started, three } from './experiments.ts'
 
@@ -18,6 +19,7 @@ t.test(
     t.same(variants['arm-3']?.endpoints, endpointsOf(world, `${name}.arm-3`))
     const { arms, step } = await status()
     t.match(step, { name: 'experiment' })
+    t.match(describeRollout(await status()), /\n  arm-3, version 3, 20 %: open, nothing told/)
     t.match(arms, [
       { variant: 'stable', version: '1', standing: 'control', weight: 50 },
       { variant: 'candidate', version: '2', standing: 'open', weight: 30 },
@@ -140,6 +142,43 @@ t.test('an arm that harms goes by itself, before users have told much', async t 
   t.equal(phase, 'Progressing')
   t.match(arms[2], { standing: 'withdrawn', cause: 'failure', message: /^arm-3 does harm \(failure\)/ })
   t.same(world.gateway.policy().variants['arm-3'], world.gateway.policy().variants['stable'])
+})
+
+t.test(
+  'an arm that the gateway has ejected for good goes by itself; until then nothing is promoted',
+  async t => {
+    const { world, seconds, status } = await started(t, three)
+    await seconds(5, {})
+    world.gateway.ejected = { variant: 'arm-3', failedTrials: 1 }
+    await seconds(2, {})
+    t.match(await status(), {
+      phase: 'Progressing',
+      message: /^arm-3 is ejected, its traffic goes to stable/,
+    })
+    world.gateway.ejected = { variant: 'arm-3', failedTrials: 3 }
+    await seconds(2, {})
+    const { phase, arms } = await status()
+    t.equal(phase, 'Progressing')
+    t.match(
+      arms.map(({ standing }) => standing),
+      ['control', 'open', 'withdrawn'],
+    )
+    t.match(arms[2], { cause: 'unavailable', message: 'arm-3 is ejected and failed 3 trials in a row' })
+    t.same(world.gateway.policy().variants['arm-3'], world.gateway.policy().variants['stable'])
+  },
+)
+
+t.test("an arm's users are not sent into stable's outage", async t => {
+  const { world, seconds, status } = await started(t, three)
+  await seconds(5, {})
+  const policy = world.gateway.policy()
+  world.gateway.ejected = { variant: 'stable', failedTrials: 0 }
+  await seconds(15, { stable: 0.5, candidate: 0.5, 'arm-3': 0.5 }, { 'arm-3': 0.4 })
+  t.match(await status(), { message: /its users stay where they are, because stable is out/ })
+  t.same(world.gateway.policy(), policy)
+  world.gateway.ejected = undefined
+  await seconds(3, { stable: 0.5, candidate: 0.5, 'arm-3': 0.5 }, { 'arm-3': 0.4 })
+  t.match((await status()).arms[2], { standing: 'withdrawn', cause: 'failure' })
 })
 
 t.test('when the last arm goes, everything is as it was', async t => {
