@@ -54,15 +54,7 @@ export function checkShape(spec: TensorSpec, shape: readonly number[]): void {
   )
 }
 
-/** The elements of nested or flat arrays in row-major order. */
-export function flatten(value: unknown, depth = 0): unknown[] {
-  if (!Array.isArray(value)) return [value]
-  if (!value.some(Array.isArray)) return value
-  if (depth === MAX_RANK) throw new WeirError('bad_request', `data is nested more than ${MAX_RANK} deep`)
-  return value.flatMap(member => flatten(member, depth + 1))
-}
-
-/** The lengths of nested arrays, which must be regular: [[1, 2, 3], [4, 5, 6]] → [2, 3]. */
+/** The lengths of nested arrays, as far as their first members tell: [[1, 2, 3], [4, 5, 6]] → [2, 3]. */
 export function shapeOf(value: unknown): number[] {
   const shape: number[] = []
   for (let level = value; Array.isArray(level) && shape.length <= MAX_RANK; level = level[0])
@@ -70,23 +62,63 @@ export function shapeOf(value: unknown): number[] {
   return shape
 }
 
-/** Typed elements out of JSON values. Throws `bad_request` where one does not fit the type. */
+/** The elements of nested or flat arrays in row-major order. Throws `bad_request` where rows differ in size or depth. */
+export function flatten(name: string, value: unknown): unknown[] {
+  const shape = shapeOf(value)
+  if (shape.length > MAX_RANK) {
+    throw new WeirError('bad_request', `data of "${name}" is nested more than ${MAX_RANK} deep`)
+  }
+  if (!isRegular(value, shape)) throw new WeirError('bad_request', `the rows of "${name}" differ in size`)
+  if (!Array.isArray(value)) return [value]
+  return shape.length === 1 ? value : value.flat(shape.length - 1)
+}
+
+function isRegular(value: unknown, [length, ...rest]: readonly number[]): boolean {
+  if (length === undefined) return !Array.isArray(value)
+  if (!Array.isArray(value) || value.length !== length) return false
+  return rest.length === 0 ? !value.some(Array.isArray) : value.every(member => isRegular(member, rest))
+}
+
+/** Typed elements out of JSON values. Throws `bad_request` where one does not fit the type, or lies outside of its range. */
 export function dataOfValues(type: TensorType, values: readonly unknown[]): TensorData {
   if (type === 'string') return values.map(value => (typeof value === 'string' ? value : misfit(type)))
   if (type === 'int64' || type === 'uint64')
     return BIG_ARRAYS[type].from(values.map(value => bigOf(type, value)))
-  return NUMBER_ARRAYS[type].from(values.map(value => numberOf(type, value)))
+  return NUMBER_ARRAYS[type].from(numbersOf(type, values))
 }
 
-function numberOf(type: TensorType, value: unknown): number {
-  if (type === 'bool' && typeof value === 'boolean') return Number(value)
-  if (typeof value !== 'number' || (!type.startsWith('float') && !Number.isInteger(value)))
-    return misfit(type)
-  return value
+const FLOAT32_MOST = 2 ** 128 - 2 ** 104
+
+/** Typed arrays take what is outside of these round to the other end, or to infinity. */
+const RANGES: Readonly<Record<keyof typeof NUMBER_ARRAYS, readonly [least: number, most: number]>> = {
+  float32: [-FLOAT32_MOST, FLOAT32_MOST],
+  float64: [-Number.MAX_VALUE, Number.MAX_VALUE],
+  int8: [-(2 ** 7), 2 ** 7 - 1],
+  uint8: [0, 2 ** 8 - 1],
+  int16: [-(2 ** 15), 2 ** 15 - 1],
+  uint16: [0, 2 ** 16 - 1],
+  int32: [-(2 ** 31), 2 ** 31 - 1],
+  uint32: [0, 2 ** 32 - 1],
+  bool: [0, 1],
 }
 
-function bigOf(type: TensorType, value: unknown): bigint {
-  return typeof value === 'number' && Number.isSafeInteger(value) ? BigInt(value) : misfit(type)
+function numbersOf(type: keyof typeof NUMBER_ARRAYS, values: readonly unknown[]): number[] {
+  const [least, most] = RANGES[type]
+  const mayBeFraction = type === 'float32' || type === 'float64'
+  return values.map(value => {
+    const number = type === 'bool' && typeof value === 'boolean' ? Number(value) : value
+    const fits =
+      typeof number === 'number' &&
+      number >= least &&
+      number <= most &&
+      (mayBeFraction || Number.isInteger(number))
+    return fits ? number : misfit(type)
+  })
+}
+
+function bigOf(type: 'int64' | 'uint64', value: unknown): bigint {
+  const fits = typeof value === 'number' && Number.isSafeInteger(value) && (type === 'int64' || value >= 0)
+  return fits ? BigInt(value) : misfit(type)
 }
 
 function misfit(type: TensorType): never {
@@ -104,6 +136,7 @@ export function dataOfBytes(type: TensorType, bytes: Uint8Array): TensorData {
       `binary data of ${bytes.byteLength} bytes is no whole number of ${type}`,
     )
   }
+  if (type === 'bool' && bytes.some(byte => byte > 1)) return misfit(type)
   return new ArrayType(buffer)
 }
 
@@ -112,8 +145,16 @@ export function bytesOfData(data: Exclude<TensorData, string[]>): Uint8Array {
   return new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
 }
 
-/** Elements as JSON can say them. */
+/** Elements as JSON says them: whole numbers with all their digits, whether or not the client's parser keeps them. */
 export function valuesOfData({ type, data }: NamedTensor): unknown[] {
   if (type === 'bool') return Array.from(data as Uint8Array, Boolean)
-  return Array.from(data as ArrayLike<unknown>, value => (typeof value === 'bigint' ? Number(value) : value))
+  return Array.from(data as ArrayLike<unknown>, value => (typeof value === 'bigint' ? inJson(value) : value))
+}
+
+// Node has it, TypeScript does not know it yet: https://github.com/tc39/proposal-json-parse-with-source
+const { rawJSON: rawJson } = JSON as unknown as { readonly rawJSON: (text: string) => unknown }
+
+function inJson(value: bigint): unknown {
+  const number = Number(value)
+  return Number.isSafeInteger(number) ? number : rawJson(String(value))
 }

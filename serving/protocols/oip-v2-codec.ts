@@ -9,7 +9,7 @@ import type { ServedModel } from '../served-model.ts'
 import { checkShape, dataOfBytes, dataOfValues, elementCount, flatten, type NamedTensor } from '../tensor.ts'
 import { splitBytesElements } from './bytes-elements.ts'
 import { writeInferResponse } from './oip-v2-response.ts'
-import { inferRequest, type InferInput, type InferRequest } from './oip-v2-schema.ts'
+import { inferRequest, type InferInput, type InferRequest, type RequestedOutput } from './oip-v2-schema.ts'
 
 /** `headerBytes` is the value of Inference-Header-Content-Length: how much of the body is JSON; the rest is binary data. */
 export function readInferRequest(
@@ -22,11 +22,7 @@ export function readInferRequest(
   }
   const request = parseHeader(body.subarray(0, headerBytes))
   const binaries = sliceBinaries(request.inputs, body.subarray(headerBytes ?? body.byteLength))
-  for (const { name } of request.outputs ?? []) {
-    if (!model.outputs.some(output => output.name === name)) {
-      throw new WeirError('bad_request', `the model has no output "${name}"`)
-    }
-  }
+  for (const output of request.outputs ?? []) checkOutput(output, model)
   return {
     instances: readInputs(request.inputs, binaries, model),
     answer: outputs => writeInferResponse({ request, model, outputs }),
@@ -39,12 +35,25 @@ function parseHeader(json: Uint8Array): InferRequest {
   return parsed.data
 }
 
+function checkOutput({ name, parameters }: RequestedOutput, { outputs }: ServedModel): void {
+  const output = outputs.find(one => one.name === name)
+  if (!output) throw new WeirError('bad_request', `the model has no output "${name}"`)
+  if (parameters?.classification !== undefined && output.type === 'string') {
+    throw new WeirError(
+      'bad_request',
+      `output "${name}" is text, and cannot be ranked by the classification extension`,
+    )
+  }
+}
+
 /** The part of the binary data that belongs to each input, in order; undefined for one with JSON data. */
 function sliceBinaries(inputs: readonly InferInput[], binary: Uint8Array): (Uint8Array | undefined)[] {
   let at = 0
-  const slices = inputs.map(({ name, parameters }) => {
+  const slices = inputs.map(({ name, parameters, data }) => {
     const size = parameters?.binary_data_size
     if (size === undefined) return undefined
+    if (data !== undefined)
+      throw new WeirError('bad_request', `input "${name}" has both data and binary_data_size`)
     if (at + size > binary.byteLength)
       throw new WeirError('bad_request', `the binary data ends within input "${name}"`)
     at += size
@@ -92,7 +101,7 @@ function imagesOf(input: InferInput, binary: Uint8Array | undefined): Uint8Array
 }
 
 function base64Elements(data: unknown, name: string): Uint8Array[] {
-  return flatten(data ?? []).map(element => {
+  return flatten(name, data ?? []).map(element => {
     if (typeof element !== 'string')
       throw new WeirError('bad_request', `data of "${name}" must be base64 strings`)
     return decodeBase64(element, `data of "${name}"`)
@@ -109,7 +118,9 @@ function tensorOf(input: InferInput, binary: Uint8Array | undefined, model: Serv
     )
   }
   checkShape(spec, input.shape)
-  const data = binary ? dataOfBinary(spec, binary) : dataOfValues(spec.type, flatten(input.data ?? []))
+  const data = binary
+    ? dataOfBinary(spec, binary)
+    : dataOfValues(spec.type, flatten(spec.name, input.data ?? []))
   if (data.length !== elementCount(input.shape)) {
     const shape = `[${input.shape.join(', ')}]`
     throw new WeirError(

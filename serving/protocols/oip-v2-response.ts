@@ -15,7 +15,8 @@ export interface Inferred {
 
 /** JSON, or JSON followed by the outputs that were asked for in binary. */
 export function writeInferResponse({ request, model, outputs }: Inferred): WireAnswer {
-  const wanted = request.outputs ?? model.outputs.map(({ name }) => ({ name, parameters: undefined }))
+  const { outputs: named = [] } = request
+  const wanted = named.length > 0 ? named : model.outputs.map(({ name }) => ({ name, parameters: undefined }))
   const binaries: Uint8Array[] = []
   const described = wanted.map(({ name, parameters }) => {
     const tensor = outputs.find(output => output.name === name) as NamedTensor // names were checked on the way in
@@ -54,7 +55,7 @@ function binaryOf(data: TensorData): Uint8Array {
 /** The classification extension: the `count` highest of each row as "value:index:label". */
 function classify(tensor: NamedTensor, count: number, labels: readonly string[]): NamedTensor {
   const classes = tensor.shape.at(-1) ?? 1
-  const values = valuesOfData(tensor) as number[]
+  const values = Array.from(tensor.data, Number)
   const kept = Math.min(count, classes)
   const data = Array.from({ length: values.length / classes }, (_, row) =>
     topClasses(values.slice(row * classes, (row + 1) * classes), kept).map(({ index, score }) => {

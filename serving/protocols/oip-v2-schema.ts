@@ -24,6 +24,8 @@ const requestedOutput = z.object({
     .optional(),
 })
 
+export type RequestedOutput = z.infer<typeof requestedOutput>
+
 export const inferRequest = z.object({
   id: z.string().optional(),
   parameters: z.looseObject({ binary_data_output: z.boolean().optional() }).optional(),

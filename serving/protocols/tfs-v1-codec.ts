@@ -19,9 +19,12 @@ import {
 // TensorFlow Serving's REST API, row format ("instances") and column format ("inputs"):
 // https://www.tensorflow.org/tfx/serving/api_rest#predict_api
 
+/** An ONNX graph has one way to be called; this is what TensorFlow calls the usual one. */
+export const SIGNATURE = 'serving_default'
+
 const predictBody = z
   .strictObject({
-    signature_name: z.string().optional(),
+    signature_name: z.literal(SIGNATURE, `must be "${SIGNATURE}", the only one`).optional(),
     instances: z.array(z.unknown()).min(1).optional(),
     inputs: z.unknown().optional(),
   })
@@ -48,48 +51,95 @@ export function readPredictV1(body: Uint8Array, model: ServedModel): ModelReques
 }
 
 function rows(instances: readonly unknown[], model: ServedModel): Instances {
-  const images = instances.flatMap((instance, index) => imageOfInstance(instance, index, model))
-  if (images.length === 0) return { kind: 'tensors', tensors: tensorsOfRows(instances, model) }
-  if (images.length < instances.length)
-    throw new WeirError('bad_request', 'instances are partly images, partly not')
-  if (images.length > MAX_ROWS) throw new WeirError('bad_request', `at most ${MAX_ROWS} instances at once`)
-  return { kind: 'images', images }
-}
-
-/** {"b64": …}, alone or under the input's name. */
-function imageOfInstance(instance: unknown, index: number, model: ServedModel): Uint8Array[] {
-  const [input] = model.inputs
-  const candidate = isRecord(instance) && input && input.name in instance ? instance[input.name] : instance
-  const parsed = encoded.safeParse(candidate)
-  return parsed.success ? [decodeBase64(parsed.data.b64, `instances.${index}.b64`)] : []
-}
-
-/** Plain values are rows of the only input; objects name theirs. */
-function tensorsOfRows(instances: readonly unknown[], model: ServedModel): NamedTensor[] {
-  const [only] = model.inputs
-  if (!isRecord(instances[0])) return only ? [tensorOf(only, instances)] : []
-  return namedColumns(model, input =>
-    instances.map(instance => (isRecord(instance) ? instance[input.name] : undefined)),
+  return (
+    imagesIn(instances, 'instances', model) ?? { kind: 'tensors', tensors: tensorsOfRows(instances, model) }
   )
 }
 
 function columns(inputs: unknown, model: ServedModel): Instances {
   const [only] = model.inputs
-  if (isRecord(inputs)) return { kind: 'tensors', tensors: namedColumns(model, input => inputs[input.name]) }
-  return { kind: 'tensors', tensors: only ? [tensorOf(only, inputs)] : [] }
+  const column = isRecord(inputs) && only && only.name in inputs ? inputs[only.name] : inputs
+  const images = imagesIn(Array.isArray(column) ? column : [column], 'inputs', model)
+  return images ?? { kind: 'tensors', tensors: tensorsOfColumns(inputs, model) }
 }
 
-function namedColumns(model: ServedModel, column: (input: TensorSpec) => unknown): NamedTensor[] {
-  return model.inputs.map(input => tensorOf(input, column(input)))
+/** Encoded photos, where the model takes photos and these are some. */
+function imagesIn(values: readonly unknown[], where: string, model: ServedModel): Instances | undefined {
+  if (model.preprocessing.kind !== 'image') return undefined
+  const images = values.flatMap((value, index) => imageOf(value, `${where}.${index}`, model))
+  if (images.length === 0) return undefined
+  if (images.length < values.length)
+    throw new WeirError('bad_request', `${where} are partly images, partly not`)
+  if (images.length > MAX_ROWS) throw new WeirError('bad_request', `at most ${MAX_ROWS} images at once`)
+  return { kind: 'images', images }
 }
+
+/** {"b64": …}, alone or under the input's name. */
+function imageOf(value: unknown, where: string, model: ServedModel): Uint8Array[] {
+  const [input] = model.inputs
+  const named = isRecord(value) && input !== undefined && input.name in value
+  if (named) refuseUnknown(value, where, model)
+  const parsed = encoded.safeParse(named ? value[input.name] : value)
+  return parsed.success ? [decodeBase64(parsed.data.b64, `${where}.b64`)] : []
+}
+
+/** Plain values are rows of the only input; objects name theirs. */
+function tensorsOfRows(instances: readonly unknown[], model: ServedModel): NamedTensor[] {
+  if (!instances.some(isNaming)) return [tensorOf(onlyInput(model), instances)]
+  const named = instances.map((instance, index) => {
+    if (!isNaming(instance)) throw new WeirError('bad_request', 'instances partly name inputs, partly not')
+    refuseUnknown(instance, `instances.${index}`, model)
+    return instance
+  })
+  return model.inputs.map(input =>
+    tensorOf(
+      input,
+      named.map((instance, index) => memberOf(instance, input, `instances.${index}`)),
+    ),
+  )
+}
+
+function tensorsOfColumns(inputs: unknown, model: ServedModel): NamedTensor[] {
+  if (!isNaming(inputs)) return [tensorOf(onlyInput(model), inputs)]
+  refuseUnknown(inputs, 'inputs', model)
+  return model.inputs.map(input => tensorOf(input, memberOf(inputs, input, 'inputs')))
+}
+
+/** {"b64": …} is a value, the binary form of a text. */
+function isNaming(value: unknown): value is Record<string, unknown> {
+  return isRecord(value) && !encoded.safeParse(value).success
+}
+
+function refuseUnknown(record: Record<string, unknown>, where: string, model: ServedModel): void {
+  const unknown = Object.keys(record).find(name => !model.inputs.some(input => input.name === name))
+  if (unknown !== undefined)
+    throw new WeirError('bad_request', `${where} names "${unknown}"; the model has ${namesOf(model)}`)
+}
+
+function memberOf(record: Record<string, unknown>, { name }: TensorSpec, where: string): unknown {
+  if (name in record) return record[name]
+  throw new WeirError('bad_request', `${where} has no "${name}"`)
+}
+
+function onlyInput(model: ServedModel): TensorSpec {
+  const [only, ...others] = model.inputs
+  if (only && others.length === 0) return only
+  throw new WeirError('bad_request', `the model has several inputs, which must be named: ${namesOf(model)}`)
+}
+
+const namesOf = ({ inputs }: ServedModel) => inputs.map(({ name }) => `"${name}"`).join(', ')
 
 function tensorOf(input: TensorSpec, value: unknown): NamedTensor {
   const shape = shapeOf(value)
   checkShape(input, shape)
-  const values = flatten(value)
-  if (values.length !== elementCount(shape))
-    throw new WeirError('bad_request', `the rows of "${input.name}" differ in size`)
-  return { name: input.name, type: input.type, shape, data: dataOfValues(input.type, values) }
+  const values = flatten(input.name, value)
+  const data = dataOfValues(input.type, input.type === 'string' ? values.map(textOf) : values)
+  return { name: input.name, type: input.type, shape, data }
+}
+
+function textOf(value: unknown): unknown {
+  const parsed = encoded.safeParse(value)
+  return parsed.success ? Buffer.from(decodeBase64(parsed.data.b64, 'b64')).toString('utf8') : value
 }
 
 function columnsOf(outputs: readonly NamedTensor[]): unknown {

@@ -1,9 +1,10 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { z } from 'zod'
-import { datatypeOf } from '../../contract/datatype.ts'
 import { WeirError } from '../../contract/errors.ts'
+import type { TensorSpec, TensorType } from '../../contract/model-manifest.ts'
 import type { Predictor } from '../predictor.ts'
 import { UNVERSIONED, type ServedModel } from '../served-model.ts'
+import { SIGNATURE } from './tfs-v1-codec.ts'
 import { answerProtocolErrors, bodyOf, sendAnswer } from './wire.ts'
 
 const modelPath = z.object({ model: z.string(), version: z.string().optional() })
@@ -69,12 +70,30 @@ function statusOf({ version }: ServedModel) {
   return { model_version_status: [{ version: version ?? UNVERSIONED, state: 'AVAILABLE', status }] }
 }
 
+/** As TensorFlow Serving writes its protobuf messages in JSON, the doubled member and sizes in quotation marks included. */
 function metadataOf({ name, version, inputs, outputs }: ServedModel) {
-  const describe = (specs: ServedModel['inputs']) =>
-    Object.fromEntries(specs.map(spec => [spec.name, { dtype: datatypeOf(spec.type), shape: spec.shape }]))
-  const signature = { inputs: describe(inputs), outputs: describe(outputs) }
-  return {
-    model_spec: { name, version: version ?? UNVERSIONED },
-    metadata: { signature_def: { serving_default: signature } },
+  const signature = {
+    inputs: tensorInfos(inputs),
+    outputs: tensorInfos(outputs),
+    method_name: 'tensorflow/serving/predict',
   }
+  return {
+    model_spec: { name, signature_name: '', version: version ?? UNVERSIONED },
+    metadata: { signature_def: { signature_def: { [SIGNATURE]: signature } } },
+  }
+}
+
+function tensorInfos(specs: readonly TensorSpec[]) {
+  return Object.fromEntries(
+    specs.map(({ name, type, shape }) => {
+      const dim = shape.map(size => ({ size: String(size), name: '' }))
+      return [name, { dtype: dtypeOf(type), tensor_shape: { dim, unknown_rank: false }, name }]
+    }),
+  )
+}
+
+/** https://github.com/tensorflow/tensorflow/blob/master/tensorflow/core/framework/types.proto */
+function dtypeOf(type: TensorType): string {
+  if (type === 'float32') return 'DT_FLOAT'
+  return type === 'float64' ? 'DT_DOUBLE' : `DT_${type.toUpperCase()}`
 }

@@ -2,7 +2,7 @@ import { t } from 'tap'
 import { writeModelFolder } from './model-folder.ts'
 import { GREEN, plain, RED } from './photos.ts'
 import { ask, postBytes, postJson, startServer } from './start-server.ts'
-import { halfPlusTwo } from './tiny-onnx.ts'
+import { echo, halfPlusTwo, sumAndProduct } from './tiny-onnx.ts'
 
 // https://github.com/open-inference/open-inference-protocol/blob/main/specification/protocol/inference_rest.md
 
@@ -130,6 +130,9 @@ t.test('an image model', async t => {
       'text among numbers': { inputs: [tensor([...row(1, 2, 3).slice(1), 'x'])] },
       'an unknown input': { inputs: [{ ...good, name: 'nope' }] },
       'an input given twice': { inputs: [good, good] },
+      'ragged rows of the right number': {
+        inputs: [tensor([row(1, 2, 3).slice(1), [1]])],
+      },
       'an unknown output': { inputs: [good], outputs: [{ name: 'nope' }] },
       'a negative dimension': { inputs: [tensor([], [-1, 3, SIDE, SIDE])] },
       'no rows': { inputs: [tensor([], [0, 3, SIDE, SIDE])] },
@@ -157,6 +160,8 @@ t.test('an image model', async t => {
     })
     t.equal((await postBinary(infer, [data], declared(data.length + 4))).status, 400, 'cut short')
     t.equal((await postBinary(infer, [data], declared(8))).status, 400, 'too long')
+    const both = { inputs: [{ ...tensor([1]), parameters: { binary_data_size: data.length } }] }
+    t.match((await postBinary(infer, [data], both)).json.error, /both data and binary_data_size/)
     const header = { 'inference-header-content-length': '999999999' }
     t.equal((await postJson(infer, {}, header)).status, 400, 'a header longer than the body')
     t.equal((await postJson(infer, {}, { 'inference-header-content-length': 'x' })).status, 400, 'no number')
@@ -181,6 +186,36 @@ t.test('a bare ONNX file is served by its graph, without a version', async t => 
   t.match(body.outputs, [{ name: 'y', shape: [3], data: [2.5, 3, 4.5] }])
   t.match(await ask(`${url}/version`), { status: 404, body: { error: { code: 'version_not_found' } } })
   t.equal((await postBytes(`${url}/predict`, Buffer.from('x'), 'image/png')).status, 400)
+})
+
+t.test('without a list of outputs, and with an empty one, all are answered', async t => {
+  const folder = t.testdir({ 'two.onnx': sumAndProduct() })
+  const { url } = await startServer(t, `${folder}/two.onnx`)
+  const inputs = ['a', 'b'].map(name => ({ name, shape: [1], datatype: 'FP32', data: [3] }))
+  for (const request of [{ inputs }, { inputs, outputs: [] }]) {
+    const { body } = await postJson(`${url}/v2/models/two/infer`, request)
+    t.match(body.outputs, [
+      { name: 'sum', data: [6] },
+      { name: 'product', data: [9] },
+    ])
+  }
+  const one = await postJson(`${url}/v2/models/two/infer`, { inputs, outputs: [{ name: 'product' }] })
+  t.strictSame(one.body.outputs.length, 1)
+})
+
+t.test('texts come as BYTES, in JSON and in binary, and are not ranked', async t => {
+  const folder = t.testdir({ 'echo.onnx': echo() })
+  const { url } = await startServer(t, `${folder}/echo.onnx`)
+  const infer = `${url}/v2/models/echo/infer`
+  const inputs = [{ name: 'text', shape: [2], datatype: 'BYTES', data: ['soup', 'Brötchen'] }]
+  const { body } = await postJson(infer, { inputs })
+  t.match(body.outputs, [{ name: 'same', datatype: 'BYTES', shape: [2], data: ['soup', 'Brötchen'] }])
+  const binary = await postBinary(infer, [], { inputs, parameters: { binary_data_output: true } })
+  t.equal(binary.binary.readUInt32LE(), 4)
+  t.equal(binary.binary.toString('utf8', 4, 8), 'soup')
+  t.equal(binary.binary.readUInt32LE(8), Buffer.byteLength('Brötchen'))
+  const outputs = [{ name: 'same', parameters: { classification: 1 } }]
+  t.match(await postJson(infer, { inputs, outputs }), { status: 400, body: { error: /cannot be ranked/ } })
 })
 
 t.test('a model that is not ready answers 503 on the health routes', async t => {

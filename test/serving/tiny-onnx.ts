@@ -3,6 +3,7 @@
 import { writeOnnx } from '../../lib/onnx-writer.ts'
 
 const INT64 = 7
+const STRING = 8
 
 /** x / 2 + 2, the model that TensorFlow Serving's documentation uses. */
 export function halfPlusTwo(): Buffer {
@@ -27,6 +28,27 @@ interface ColourGraph {
   readonly batch?: number | string
   /** Takes the batch for one row within, as careless exports do: more rows cannot be computed. */
   readonly oneRow?: boolean
+}
+
+/** Repeats the texts that it gets. */
+export function echo(): Buffer {
+  return writeOnnx({
+    inputs: [{ name: 'text', shape: ['batch'], type: STRING }],
+    outputs: [{ name: 'same', shape: ['batch'], type: STRING }],
+    nodes: [{ op: 'Identity', inputs: ['text'], output: 'same' }],
+  })
+}
+
+/** a + b, and a * b. */
+export function sumAndProduct(): Buffer {
+  return writeOnnx({
+    inputs: ['a', 'b'].map(name => ({ name, shape: ['batch'] })),
+    outputs: ['sum', 'product'].map(name => ({ name, shape: ['batch'] })),
+    nodes: [
+      { op: 'Add', inputs: ['a', 'b'], output: 'sum' },
+      { op: 'Mul', inputs: ['a', 'b'], output: 'product' },
+    ],
+  })
 }
 
 /** Tells red, green and blue photos apart by their mean colour: `classes` outputs, the first three of them meaningful. */
