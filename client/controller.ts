@@ -63,6 +63,8 @@ const rollout = z.object({
   /** The candidate's weight, percent. */
   weight: z.number(),
   versions: z.object({ model: z.string(), stable: versionRef, candidate: versionRef }),
+  /** In service, by variant. */
+  processes: z.record(z.string(), z.number()),
   arms: z.array(arm),
   drill: z.unknown(),
   decision: decision.nullable(),

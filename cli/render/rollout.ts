@@ -19,7 +19,12 @@ export function describeRollout(rollout: Rollout): string {
     `  ${versions.model} on route ${rollout.route}: version ${versions.stable.version} → ${versions.candidate.version}`,
     `  started ${startedAt}${endedAt === null ? '' : `, ended ${endedAt}`}`,
   ]
-  lines.push(...rollout.arms.map(armLine), ...outlookLines(rollout), ...metricLines(rollout))
+  lines.push(
+    ...processLines(rollout),
+    ...rollout.arms.map(armLine),
+    ...outlookLines(rollout),
+    ...metricLines(rollout),
+  )
   if (withdrawMs !== null) lines.push(`  traffic was off the candidate ${withdrawMs} ms after the decision`)
   if (gapMs !== null) lines.push(`  the route was closed for ${gapMs} ms`)
   if (decision !== null) {
@@ -30,6 +35,14 @@ export function describeRollout(rollout: Rollout): string {
     )
   }
   return lines.join('\n')
+}
+
+/** Said where a version has several, or another variant has any. */
+function processLines({ processes, arms }: Rollout): readonly string[] {
+  const counts = Object.entries(processes)
+  const isUsual = arms.length > 0 || (counts.length <= 2 && counts.every(([, count]) => count <= 1))
+  if (isUsual) return []
+  return [`  processes: ${counts.map(([variant, count]) => `${variant} ${count}`).join(', ')}`]
 }
 
 function armLine(arm: Arm): string {

@@ -11,6 +11,9 @@ export interface Traffic {
   readonly stable: Tally
 }
 
+/** A baseline is of stable's version, and takes its requests from it. */
+const STABLE: readonly string[] = ['stable', 'baseline']
+
 /** Older traffic says little about what is to come. */
 const WINDOW_SECONDS = 60
 /** From less than this no rate is told: one burst would be taken for the rate. */
@@ -33,11 +36,11 @@ export function createTrafficMeter() {
       const known = series.filter(isCounted)
       if (known.length === 0) return
       const grown = known.map(one => ({ variant: one.variant, tally: grownBy(one) }))
-      const tallies = (variant?: string) =>
-        grown.flatMap(one => (one.tally && (variant ?? one.variant) === one.variant ? [one.tally] : []))
+      const tallies = (variants?: readonly string[]) =>
+        grown.flatMap(one => (one.tally && (variants?.includes(one.variant) ?? true) ? [one.tally] : []))
       if (lastT !== undefined && t > lastT) {
         const { requests } = sumTallies(tallies())
-        recent.push({ t, seconds: t - lastT, requests, stable: sumTallies(tallies('stable')) })
+        recent.push({ t, seconds: t - lastT, requests, stable: sumTallies(tallies(STABLE)) })
         recent = recent.filter(interval => t - interval.t < WINDOW_SECONDS)
       }
       lastT = t

@@ -16,6 +16,8 @@ export interface Climber {
   readonly metrics: readonly { readonly standing: Standing; readonly rate: number }[]
   /** To the route, all variants together. */
   readonly requestsPerSecond: number
+  /** What the candidate is compared with gets this, percent, beside so much of the candidate; all the rest where absent. */
+  readonly comparatorPercent?: ((candidatePercent: number) => number) | undefined
   readonly settleSeconds: number
   readonly intervalSeconds: number
 }
@@ -34,7 +36,7 @@ export function climbSeconds(stages: readonly Stage[], climber: Climber): number
     if (counting === Infinity) return Infinity
     const requests = counting * candidateRate(stage, climber)
     metrics = metrics.map(({ standing, rate }) => {
-      const added = expectedLines(shareOf(stage), rate, standing.phi)
+      const added = expectedLines(exposureOf(stage, climber), rate, standing.phi)
       return { rate, standing: { ...standing, lines: addTo(standing.lines, added, requests) } }
     })
     weightPercent = stage.weightPercent
@@ -46,7 +48,9 @@ export function climbSeconds(stages: readonly Stage[], climber: Climber): number
 function countingSeconds(stage: Stage, metrics: Climber['metrics'], climber: Climber): number {
   const { excess, minCandidateRequests } = stage
   const needed = metrics.map(({ standing, rate }) =>
-    excess === null ? 0 : requestsNeeded(standing, expectedLines(shareOf(stage), rate, standing.phi), excess),
+    excess === null
+      ? 0
+      : requestsNeeded(standing, expectedLines(exposureOf(stage, climber), rate, standing.phi), excess),
   )
   const most = Math.max(minCandidateRequests, ...needed)
   return most === 0 ? 0 : most / candidateRate(stage, climber)
@@ -58,6 +62,12 @@ function candidateRate(stage: Stage, { requestsPerSecond }: Climber): number {
 
 function shareOf({ weightPercent }: Stage): number {
   return weightPercent / 100
+}
+
+/** The candidate's share of what is compared. */
+function exposureOf({ weightPercent }: Stage, { comparatorPercent }: Climber): number {
+  if (comparatorPercent === undefined) return weightPercent / 100
+  return weightPercent / (weightPercent + comparatorPercent(weightPercent))
 }
 
 function addTo(lines: readonly Line[], added: readonly Line[], times: number): readonly Line[] {

@@ -3,6 +3,7 @@ import type { Traffic } from '../evidence/traffic.ts'
 import { climbSeconds, type Climber, type Stage } from '../judge/climb.ts'
 import type { Judge } from '../judge/judge.ts'
 import { slowShare, type Share } from '../judge/metric-block.ts'
+import { baselineBp } from './baseline.ts'
 import { inWords } from './duration.ts'
 import type { NextWeight, Outlook, RolloutState, Warning } from './rollout-state.ts'
 import { isForeseeable, wayAhead } from './stages.ts'
@@ -59,6 +60,7 @@ function climberOf({ state, traffic, judge, spec }: Climbing): Climber {
       ...(latency && slow ? [{ standing: latency, rate: rateOf(slow) }] : []),
     ],
     requestsPerSecond: traffic.requestsPerSecond,
+    ...(state.replicas.baseline && { comparatorPercent: weight => baselineBp(weight * 100) / 100 }),
     settleSeconds: state.settleSeconds,
     intervalSeconds: spec.analysis.interval / 1000,
   }

@@ -3,9 +3,10 @@ import type { Phase } from '../../contract/rollout.ts'
 import type { StrategyName } from '../../contract/strategy.ts'
 import type { MetricStanding } from '../judge/custom-metrics.ts'
 import { armViews, type ArmView } from './arms-view.ts'
-import type { Outlook, Recreation, Warning } from './rollout-state.ts'
+import type { Outlook, Recreation, RolloutState, Warning } from './rollout-state.ts'
 import type { StoredRollout } from './rollout-store.ts'
 import { planOf } from './strategies/plan.ts'
+import { wantedPolicy } from './wanted-policy.ts'
 
 /** A rollout as the API shows it. Times are ISO 8601 (UTC), weights percent. */
 export interface RolloutView {
@@ -22,6 +23,8 @@ export interface RolloutView {
     readonly stable: { readonly version: string; readonly digest: string }
     readonly candidate: { readonly version: string; readonly digest: string }
   }
+  /** In service, by variant: how many processes answer for it. */
+  readonly processes: Readonly<Record<string, number>>
   /** Of an experiment: stable, the control, and the versions compared with it; otherwise none. */
   readonly arms: readonly ArmView[]
   readonly drill: unknown
@@ -63,6 +66,7 @@ export function rolloutView({ name, route, file, state, version }: StoredRollout
       stable: { version: state.stable.version, digest: state.stable.digest },
       candidate: { version: state.candidate.version, digest: state.candidate.digest },
     },
+    processes: processesOf(state),
     arms: armViews(state),
     drill: file.spec.drill ?? null,
     decision: state.lastDecision,
@@ -80,6 +84,13 @@ export function rolloutView({ name, route, file, state, version }: StoredRollout
     gapMs: gapOf(state.recreation),
     version,
   }
+}
+
+function processesOf(state: RolloutState): Readonly<Record<string, number>> {
+  const variants = Object.entries(wantedPolicy(state).variants)
+  return Object.fromEntries(
+    variants.flatMap(([variant, placed]) => (placed ? [[variant, placed.endpoints.length]] : [])),
+  )
 }
 
 function gapOf(recreation: Recreation | null): number | null {

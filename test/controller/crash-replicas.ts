@@ -101,8 +101,13 @@ export const ROLLING: Readonly<Record<string, Script>> = {
     ...several,
     spec: canary(rolling, { setWeight: 30 }, pause),
     happenings: [
-      ...[...seconds(6), manual(30), ...seconds(2), verb('resume'), ...seconds(1)],
-      ...[verb('pause'), ...seconds(6)],
+      ...seconds(6),
+      manual(30),
+      ...seconds(2),
+      verb('resume'),
+      ...seconds(1),
+      verb('pause'),
+      ...seconds(6),
     ],
   },
 }

@@ -24,9 +24,9 @@ t.test('controllers are killed at every transition that the state machine has, a
   for (const script of scripts) {
     const { first, transitions } = await play(t, script)
     for (const transition of transitions) played.add(transition)
-    const { happenings, ...beginning } = script
-    if (listed.has(JSON.stringify(beginning))) continue // it begins as another script does
-    listed.add(JSON.stringify(beginning))
+    const beginning = JSON.stringify({ ...script, happenings: [] })
+    if (listed.has(beginning)) continue // another script begins so, too
+    listed.add(beginning)
     for (const transition of listTransitions(first, rolloutSpec.parse(specOf(script.spec))))
       known.add(transition)
   }

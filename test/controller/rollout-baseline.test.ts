@@ -66,6 +66,18 @@ t.test('the judge compares with it, and not with all of stable', async t => {
   )
 })
 
+t.test('it is foreseen that a comparison with fewer requests takes longer', async t => {
+  const ramp = [{ setWeight: 5 }, { ramp: { riskBudget: '0.1pp', to: 95 } }]
+  const seconds: number[] = []
+  for (const baseline of [false, true]) {
+    const rollout = await startSeveral(t, { processes: 1, strategy: { canary: { steps: ramp, baseline } } })
+    await rollout.seconds(12, { failing: { stable: 0.01, candidate: 0.01, baseline: 0.01 } })
+    seconds.push((await rollout.status()).expectation?.seconds ?? 0)
+  }
+  const [withStable = 0, withBaseline = 0] = seconds
+  t.ok(withStable > 0 && withBaseline > withStable, `${withBaseline} s in place of ${withStable} s`)
+})
+
 t.test('what was recorded with it is replayed with it', async t => {
   const { seconds, status, world, name } = await started(t, held)
   await seconds(20, { failing: { candidate: 0.1 } })
