@@ -3,7 +3,7 @@ import { z } from 'zod'
 // How a process of a version ended. The model server and the runtime write it into the version's log as `exit`, so that it
 // outlives both of them.
 
-export const EXIT_CAUSES = ['memory-limit', 'out-of-memory', 'unhealthy', 'crash', 'unknown'] as const
+const CAUSES = ['memory-limit', 'out-of-memory', 'unhealthy', 'crash', 'unknown'] as const
 
 export const exitRecord = z.object({
   pid: z.int(),
@@ -11,7 +11,7 @@ export const exitRecord = z.object({
    * `memory-limit`: ended because it took more than its manifest allows; `out-of-memory`: killed by the kernel, which was out of
    * memory; `unhealthy`: ended because it did not answer; `crash`: ended on its own; `unknown`: nobody was there to see it.
    */
-  cause: z.enum(EXIT_CAUSES),
+  cause: z.enum(CAUSES),
   code: z.int().nullable(),
   signal: z.string().nullable(),
   /** The most memory that was seen resident, where the system tells. */

@@ -27,8 +27,6 @@ interface Watched {
   recorded: Promise<void> | undefined
 }
 
-export type ExitWatch = ReturnType<typeof createExitWatch>
-
 /** Sees how processes end that nobody asked to end, and writes it into their deployment's log. */
 export function createExitWatch({ fileOf, clock, log }: ExitWatchOptions) {
   const exitLog = createExitLog(fileOf)
