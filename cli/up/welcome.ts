@@ -26,6 +26,7 @@ export async function welcome({ options, versions, weights }: WelcomeFacts): Pro
   return `
 Weir is up. ${model}: ${variants.join(', ')}.
 
+  in a browser  ${gateway}/
   predictions   ${gateway}/predict   (/test, /version)
   operator API  http://${host}:${operatorPort}/docs
   controller    http://${host}:${controllerPort}/docs

@@ -21,7 +21,7 @@ export async function startReceivers(t: Test) {
 receivers:
   - { name: team, slack: { url: "${slack.url}/services/T0/B0/secret" } }
   - { name: pager, webhook: { url: "${webhook.url}/weir" } }
-  - { name: am, alertmanager: { url: "${alertmanager.url}/prefix/" }, timeout: 200ms }
+  - { name: am, alertmanager: { url: "${alertmanager.url}/prefix/" }, timeout: 3s }
 `
   return { slack, webhook, alertmanager, yaml }
 }

@@ -49,7 +49,7 @@ t.test('it says what it waits for, without what may be secret of the address', a
 })
 
 t.test('a hook step that fails each time withdraws after its retries, and is asked no more', async t => {
-  const { receiver, seconds, status } = await begin(t, { retries: 2 })
+  const { receiver, seconds, status } = await begin(t, { retries: 2, timeout: '3s' })
   receiver.plan.push(500, 'none')
   receiver.usually = 404
   await seconds(20)
@@ -101,7 +101,7 @@ t.test('a yes that no look has seen counts for the next controller, which asks n
 })
 
 t.test('a question that was under way when the controller died is asked again under the same id', async t => {
-  const { world, control, receiver, name, seconds } = await begin(t, { timeout: '300ms' })
+  const { world, control, receiver, name, seconds } = await begin(t, { timeout: '3s' })
   receiver.plan.push('none')
   for (let second = 0; receiver.got.length === 0 && second < 20; second++) await seconds(1)
   await control.stop()
