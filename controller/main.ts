@@ -25,6 +25,9 @@ import { readEnvironmentSettings } from './lifecycle/settings.ts'
 import { createControllerMetrics } from './metrics.ts'
 import { readOptions } from './options.ts'
 import { createLocalRegistry } from './registry/local.ts'
+import { createMlflowApi } from './registry/mlflow-api.ts'
+import { parseMlflowNames } from './registry/mlflow-names.ts'
+import { createMlflowRegistry } from './registry/mlflow.ts'
 import { createModelFolder } from './registry/model-folder.ts'
 import { createUploads } from './registry/uploads.ts'
 import { createRecordedGateway } from './recorded-gateway.ts'
@@ -48,6 +51,10 @@ async function main(): Promise<void> {
       /** Who hears of alerts and what is watched; alerts.yaml in the state folder by default. */
       WEIR_ALERTS: z.string().optional(),
       PROMETHEUS_URL: z.url({ protocol: /^https?$/ }).optional(),
+      /** Versions are kept on this MLflow server, in place of the models folder. */
+      MLFLOW_TRACKING_URI: z.url({ protocol: /^https?$/ }).optional(),
+      /** What models are called there: food11=GourmetGramModel, or a pattern such as team.{model}. */
+      WEIR_MLFLOW_NAMES: z.string().transform(parseMlflowNames).optional(),
     },
     process.env,
   )
@@ -68,7 +75,20 @@ async function main(): Promise<void> {
     clock,
     log,
   })
-  const registry = createLocalRegistry({ folder: createModelFolder(values.models), store, audit, clock })
+  const mlflow =
+    env.MLFLOW_TRACKING_URI === undefined
+      ? undefined
+      : createMlflowRegistry({
+          api: createMlflowApi({ baseUrl: env.MLFLOW_TRACKING_URI }),
+          names: env.WEIR_MLFLOW_NAMES ?? parseMlflowNames(),
+          cache: createModelFolder(join(stateDir, 'models')),
+          store,
+          audit,
+          clock,
+        })
+  const registry =
+    mlflow ?? createLocalRegistry({ folder: createModelFolder(values.models), store, audit, clock })
+  mlflow?.settle().catch((error: unknown) => log.warn({ err: error }, 'registrations are not settled yet'))
   const runtime = createProcessRuntime({
     store,
     registry,

@@ -28,6 +28,7 @@ const SHARED_SETTINGS = [
   'WEIR_GATEWAY',
   'WEIR_CONTROLLER',
   'WEIR_ALERTS',
+  'WEIR_MLFLOW_NAMES',
 ]
 
 class EnvError extends Error {}

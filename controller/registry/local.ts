@@ -7,6 +7,7 @@ import type { Store } from '../store.ts'
 import { readContent, type Content } from './content.ts'
 import { requireName, type ModelFolder } from './model-folder.ts'
 import { createRegistryTable, type Arrival } from './registry-table.ts'
+import { compareVersions, findSame, requireExpected } from './rules.ts'
 import { storageFull } from './storage-full.ts'
 import type { AliasDecision, ModelVersion, Registered, RegisterOptions, Registry } from './registry.ts'
 
@@ -69,12 +70,7 @@ export function createLocalRegistry({ folder, store, audit, clock }: LocalRegist
   }
 
   /** Content that is there already is that version. One that merely lay in the folder is registered by this. */
-  async function again(same: ModelVersion, { actor, version }: RegisterOptions): Promise<Registered> {
-    if (version !== undefined && version !== same.version) {
-      throw new WeirError('version_exists', `the same content is version ${same.version} already`, {
-        details: { version: same.version },
-      })
-    }
+  async function again(same: ModelVersion, { actor }: RegisterOptions): Promise<Registered> {
     if (same.registeredAt === null) finish({ ...same, registeredAt: clock.now(), registeredBy: actor })
     return { version: await get(same.model, same.version), created: false }
   }
@@ -127,7 +123,7 @@ export function createLocalRegistry({ folder, store, audit, clock }: LocalRegist
     const arriving = await folder.take(source)
     try {
       const content = await readContent(arriving)
-      const same = (await all(model)).find(one => content.stamp(model, one.version).digest === one.digest)
+      const same = findSame(content, await all(model), options.version)
       return await (same ? again(same, options) : bring(arriving, content, model, options))
     } finally {
       await folder.drop(arriving)
@@ -181,23 +177,6 @@ export function createLocalRegistry({ folder, store, audit, clock }: LocalRegist
       return folder.folderOf(model, version)
     },
   }
-}
-
-/** Throws `precondition_failed` when somebody else has moved the alias meanwhile. */
-export function requireExpected(
-  alias: Alias,
-  before: string | null,
-  expected: string | null | undefined,
-): void {
-  if (expected === undefined || expected === before) return
-  const points = before === null ? 'points at nothing' : `points at version ${before}`
-  throw new WeirError('precondition_failed', `${alias} ${points}, not at ${expected ?? 'nothing'}`, {
-    details: { current: before },
-  })
-}
-
-export function compareVersions(a: string, b: string): number {
-  return a.localeCompare(b, 'en', { numeric: true })
 }
 
 function unregistered(model: string, version: string, digest: string): ModelVersion {

@@ -24,6 +24,13 @@ export function createModelFolder(modelsDir: string) {
 
   const newcomer = () => join(modelsDir, `.arriving-${process.pid}-${randomBytes(6).toString('hex')}`)
 
+  /** An empty folder for what is to become a version. */
+  async function begin(): Promise<string> {
+    const arriving = newcomer()
+    await mkdir(arriving, { recursive: true })
+    return arriving
+  }
+
   async function versions(model: string): Promise<FoundVersion[]> {
     const names = await folders(join(modelsDir, safeName(model)))
     const found = await Promise.all(
@@ -35,11 +42,12 @@ export function createModelFolder(modelsDir: string) {
   return {
     folderOf,
     versions,
+    begin,
     /** Every number that is in use, whatever lies there. */
     taken: async (model: string) =>
       (await entriesOf(join(modelsDir, safeName(model)))).map(({ name }) => name),
     async models(): Promise<string[]> {
-      const names = (await folders(modelsDir)).filter(name => SAFE_NAME.test(name))
+      const names = (await folders(modelsDir)).filter(isName)
       const found = await Promise.all(names.map(async name => (await versions(name)).length > 0))
       return names.filter((_, index) => found[index])
     },
@@ -47,7 +55,7 @@ export function createModelFolder(modelsDir: string) {
     /** Copies what the manifest in `source` names to a folder of its own. */
     async take(source: string): Promise<string> {
       const { files } = await readManifest(source)
-      const arriving = newcomer()
+      const arriving = await begin()
       try {
         for (const file of ['model.json', ...files]) {
           await mkdir(dirname(join(arriving, file)), { recursive: true })
@@ -170,17 +178,20 @@ function absent(file: string) {
   }
 }
 
-const SAFE_NAME = /^[A-Za-z0-9][\w.-]{0,62}$/
+/** What a model or a version may be called. */
+export function isName(name: string): boolean {
+  return /^[A-Za-z0-9][\w.-]{0,62}$/.test(name)
+}
 
 /** Names become path segments: nothing that could leave the models folder. */
 function safeName(name: string): string {
-  if (SAFE_NAME.test(name)) return name
+  if (isName(name)) return name
   throw new WeirError('version_not_found', `"${name}" is no name of a model or version`)
 }
 
 /** For names that are given to something new. */
 export function requireName(name: string): void {
-  if (SAFE_NAME.test(name)) return
+  if (isName(name)) return
   throw new WeirError(
     'invalid_setting',
     `"${name}" must be 1 to 63 letters, digits, dots, hyphens or underscores, a letter or digit first`,

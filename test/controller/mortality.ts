@@ -13,6 +13,7 @@ const EFFECTS: Readonly<Record<string, readonly string[]>> = {
   gateway: ['patchRoute'],
   runtime: ['deploy', 'scale', 'stop'],
   folder: ['take', 'seal', 'place', 'withdraw', 'drop'],
+  mlflow: ['post', 'remove', 'upload'],
 }
 
 class Dead extends Error {}

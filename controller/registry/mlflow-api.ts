@@ -1,0 +1,141 @@
+import { createWriteStream, openAsBlob } from 'node:fs'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import type { ReadableStream } from 'node:stream/web'
+import { z } from 'zod'
+import { WeirError } from '../../contract/errors.ts'
+import { describeProblem } from '../../lib/problem.ts'
+
+export interface MlflowApiOptions {
+  readonly baseUrl: string
+  /** For one call. */
+  readonly timeoutMs?: number
+  /** For one file. */
+  readonly transferMs?: number
+}
+
+/** What MLflow refused, by its own code. */
+export class MlflowRefusal extends Error {
+  readonly errorCode: string
+  constructor(errorCode: string, message: string) {
+    super(message)
+    this.errorCode = errorCode
+  }
+}
+
+export type MlflowApi = ReturnType<typeof createMlflowApi>
+
+const refusalBody = z.object({ error_code: z.string(), message: z.string() })
+const RETRY_AFTER_SECONDS = 5
+const ARTIFACTS = '/api/2.0/mlflow-artifacts/artifacts'
+
+/**
+ * The REST API of an MLflow server (https://mlflow.org/docs/latest/api_reference/rest-api.html). A server that is away, slow or
+ * failing is `registry_unavailable`; what it refuses is a MlflowRefusal.
+ */
+export function createMlflowApi(options: MlflowApiOptions) {
+  const { timeoutMs = 10_000, transferMs = 600_000 } = options
+  const baseUrl = options.baseUrl.replace(/\/+$/, '')
+
+  /** `use` reads the answer, within the same time limit. */
+  async function request<Result>(
+    path: string,
+    init: RequestInit & { readonly limitMs: number },
+    use: (response: Response) => Promise<Result>,
+  ): Promise<Result> {
+    const { limitMs, ...rest } = init
+    const signal = AbortSignal.timeout(limitMs)
+    try {
+      const response = await fetch(`${baseUrl}${path}`, { ...rest, signal })
+      if (!response.ok) await refuse(response)
+      return await use(response)
+    } catch (cause) {
+      if (signal.aborted) throw unavailable(`did not answer within ${limitMs / 1000} s`, cause)
+      // undici's word for everything between the two machines; how it went is in its cause
+      if (cause instanceof TypeError)
+        throw unavailable(`cannot be reached: ${describeProblem(cause.cause ?? cause)}`, cause)
+      throw cause
+    }
+  }
+
+  function unavailable(what: string, cause?: unknown): WeirError {
+    return new WeirError('registry_unavailable', `the MLflow server at ${baseUrl} ${what}`, {
+      cause,
+      retryAfterSeconds: RETRY_AFTER_SECONDS,
+    })
+  }
+
+  async function refuse(response: Response): Promise<never> {
+    const text = await response.text()
+    if (response.status >= 500 || response.status === 429) throw unavailable(`answered ${response.status}`)
+    const parsed = refusalBody.safeParse(parseJson(text))
+    if (parsed.success) throw new MlflowRefusal(parsed.data.error_code, parsed.data.message)
+    throw new WeirError(
+      'bad_gateway',
+      `the MLflow server at ${baseUrl} answered ${response.status}; is it one?`,
+    )
+  }
+
+  async function call<Answer>(
+    method: string,
+    path: string,
+    schema: z.ZodType<Answer>,
+    body?: Readonly<Record<string, unknown>>,
+  ): Promise<Answer> {
+    const init = {
+      method,
+      limitMs: timeoutMs,
+      ...(body && { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }),
+    }
+    const parsed = schema.safeParse(
+      await request(`/api/2.0/mlflow/${path}`, init, async response => parseJson(await response.text())),
+    )
+    if (parsed.success) return parsed.data
+    throw new WeirError(
+      'bad_gateway',
+      `the MLflow server at ${baseUrl} answered ${path} with something unknown`,
+      {
+        cause: parsed.error,
+      },
+    )
+  }
+
+  return {
+    get: <Answer>(path: string, query: Readonly<Record<string, string>>, schema: z.ZodType<Answer>) =>
+      call('GET', `${path}?${new URLSearchParams(query)}`, schema),
+    post: <Answer>(path: string, body: Readonly<Record<string, unknown>>, schema: z.ZodType<Answer>) =>
+      call('POST', path, schema, body),
+    remove: async (path: string, body: Readonly<Record<string, unknown>>) =>
+      void (await call('DELETE', path, z.unknown(), body)),
+    /** `folder`: as an artifact URI names it. */
+    async upload(folder: string, name: string, file: string): Promise<void> {
+      const body = await openAsBlob(file)
+      await request(artifact(folder, name), { method: 'PUT', body, limitMs: transferMs }, response =>
+        response.text(),
+      )
+    },
+    async download(folder: string, name: string, file: string): Promise<void> {
+      await request(artifact(folder, name), { limitMs: transferMs }, async ({ body }) => {
+        if (body) await pipeline(Readable.fromWeb(body as ReadableStream), createWriteStream(file))
+      })
+    },
+  }
+}
+
+/** `mlflow-artifacts:/1/RUN/artifacts/model`, with or without a host: artifacts that the server itself passes on. */
+function artifact(folder: string, name: string): string {
+  const [, path] = /^mlflow-artifacts:(?:\/\/[^/]*)?\/(.+)$/.exec(folder) ?? []
+  if (path !== undefined) return `${ARTIFACTS}/${encodeURI(`${path}/${name}`)}`
+  throw new WeirError(
+    'bad_gateway',
+    `MLflow keeps artifacts at ${folder}: start it with --artifacts-destination, so that it serves them itself`,
+  )
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return text // what is not JSON fits no schema, and is told there
+  }
+}

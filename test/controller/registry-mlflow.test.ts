@@ -1,0 +1,162 @@
+import { readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import { createAudit } from '../../controller/audit.ts'
+import { createMlflowApi } from '../../controller/registry/mlflow-api.ts'
+import { parseMlflowNames } from '../../controller/registry/mlflow-names.ts'
+import { createMlflowRegistry } from '../../controller/registry/mlflow.ts'
+import { createModelFolder } from '../../controller/registry/model-folder.ts'
+import { openStore } from '../../controller/store.ts'
+import { systemClock } from '../../lib/clock.ts'
+import { findMlflow, startMlflow } from '../helpers/mlflow.ts'
+import { colourManifest, writeModelFolder } from '../serving/model-folder.ts'
+import { createMortality, type Kill, type Moment } from './mortality.ts'
+import { refused, registrySuite, temporary, trained } from './registry-suite.ts'
+
+t.setTimeout(1_800_000) // MLflow may have to be installed first
+
+const ADA = { actor: 'ada' }
+const SEEN = { actor: 'ada', reason: 'seen serving' }
+const found = await findMlflow()
+
+t.test('against a real MLflow server', { skip: 'skip' in found && found.skip }, async t => {
+  if ('skip' in found) return
+  const { url, artifacts } = await startMlflow(t, found.python)
+  let opened = 0
+
+  /** A registry whose models are its own among those of the server. */
+  function open(
+    t: Test,
+    { names = `t${++opened}.{model}`, dir = temporary(t), mortality = createMortality() } = {},
+  ) {
+    const store = openStore(join(dir, 'state'))
+    t.teardown(() => store.close())
+    const registry = createMlflowRegistry({
+      api: mortality.through('mlflow', createMlflowApi({ baseUrl: url, timeoutMs: 60_000 })),
+      names: parseMlflowNames(names),
+      cache: createModelFolder(join(dir, 'cache')),
+      store: mortality.through('store', store),
+      audit: createAudit(store),
+      clock: systemClock,
+    })
+    return { registry, audit: createAudit(store), store, names, dir }
+  }
+
+  const ask = async (path: string, query: Record<string, string>) => {
+    const response = await fetch(`${url}/api/2.0/mlflow/${path}?${new URLSearchParams(query)}`)
+    return (await response.json()) as Record<string, Record<string, unknown>>
+  }
+
+  registrySuite(t, async t => open(t))
+
+  t.test('MLflow has the version under the configured name, with its alias, digest and accuracy', async t => {
+    const { registry } = open(t, { names: 'colours=Colours Of The Team' })
+    const accuracy = { 'photos/test': { top1: 0.5, balanced: 0.25, photos: 8 } }
+    const source = await writeModelFolder(temporary(t), { manifest: colourManifest({ accuracy }) })
+    const { version } = await registry.register('colours', source, ADA)
+    await registry.setAlias('colours', 'staging', '1', SEEN)
+    await registry.markFailed('colours', '1', { actor: 'pipeline', reason: 'slow at load' })
+    const byAlias = { name: 'Colours Of The Team', alias: 'staging' }
+    const { model_version: there } = await ask('registered-models/alias', byAlias)
+    t.match(there, { version: '1', aliases: ['development', 'staging'] })
+    const tags = there?.['tags'] as { key: string; value: string }[]
+    t.same(Object.fromEntries(tags.map(({ key, value }) => [key, value])), {
+      'weir.digest': version.digest,
+      'weir.registered_by': 'ada',
+      'weir.failed': 'slow at load',
+    })
+    const { run } = await ask('runs/get', { run_id: String(there?.['run_id']) })
+    t.match(run, { info: { status: 'FINISHED' } })
+    const { metrics } = Object(run?.['data']) as { metrics: { key: string; value: number }[] }
+    t.same(Object.fromEntries(metrics.map(({ key, value }) => [key, value])), {
+      'photos/test.top1': 0.5,
+      'photos/test.balanced': 0.25,
+      'photos/test.photos': 8,
+    })
+  })
+
+  t.test(
+    'another machine downloads the version; what is damaged here is fetched anew, there refused',
+    async t => {
+      const { registry, names } = open(t)
+      const source = await trained(t, 'a')
+      await registry.register('colours', source, ADA)
+      const { registry: elsewhere } = open(t, { names })
+      const folder = await elsewhere.fetch('colours', '1')
+      const model = await readFile(join(source, 'model.onnx'))
+      t.same(await readFile(join(folder, 'model.onnx')), model)
+      await writeFile(join(folder, 'model.onnx'), 'damaged')
+      t.equal(await elsewhere.fetch('colours', '1'), folder)
+      t.same(await readFile(join(folder, 'model.onnx')), model)
+
+      const { model_version: there } = await ask('model-versions/get', {
+        name: names.replace('{model}', 'colours'),
+        version: '1',
+      })
+      const path = /^mlflow-artifacts:\/(.+)$/.exec(String(there?.['source']))?.[1] ?? ''
+      await writeFile(join(artifacts, path, 'model.onnx'), 'damaged')
+      const { registry: third } = open(t, { names })
+      await refused(t, third.fetch('colours', '1'), 'digest_mismatch', /states the digest/)
+    },
+  )
+
+  t.test('what others keep on the server is none of our versions', async t => {
+    const { registry, names } = open(t)
+    const name = names.replace('{model}', 'colours')
+    const post = async (path: string, body: object) => {
+      const headers = { 'content-type': 'application/json' }
+      const init = { method: 'POST', headers, body: JSON.stringify(body) }
+      t.equal((await fetch(`${url}/api/2.0/mlflow/${path}`, init)).status, 200)
+    }
+    await post('registered-models/create', { name })
+    t.same(await registry.models(), [])
+    await refused(t, registry.versions('colours'), 'model_not_found', /colours/)
+    await registry.register('colours', await trained(t, 'a'), ADA)
+    t.same(await registry.models(), ['colours'])
+  })
+
+  t.test('the server chooses the numbers: another one than its next is refused, and takes none', async t => {
+    const { registry } = open(t)
+    const register = async (version: string) =>
+      registry.register('colours', await trained(t, version), { ...ADA, version })
+    t.match(await register('1'), { created: true, version: { version: '1' } })
+    await refused(t, register('7'), 'version_exists', /would be 2, not 7/)
+    t.match(await register('2'), { created: true, version: { version: '2' } })
+  })
+
+  t.test('a registration that is killed anywhere is finished or taken back, and can be repeated', async t => {
+    const moments: readonly Moment[] = ['before', 'after']
+    const source = await trained(t, 'a')
+    /** Registers as a process does that dies there, or nowhere; what it did there, by name. */
+    const register = async (kill?: Kill) => {
+      const mortality = createMortality()
+      const { registry, names, dir } = open(t, { mortality })
+      mortality.arm(kill)
+      await registry.register('colours', source, ADA).catch((error: Error) => {
+        if (!mortality.dead()) throw error
+      })
+      return { effects: mortality.effects(), names, dir }
+    }
+    const { effects } = await register()
+    t.ok(effects.length >= 12, effects.join(', '))
+    for (const [index, effect] of effects.entries()) {
+      for (const moment of moments) {
+        const { names, dir } = await register({ effect: index + 1, moment })
+        const { registry: next, audit, store } = open(t, { names, dir })
+        await next.settle()
+        const name = `${moment} effect ${index + 1}, ${effect}`
+        t.equal(store.db.prepare('SELECT count(*) AS n FROM model_arrivals').get()?.['n'], 0, name)
+        const { version, created } = await next.register('colours', source, ADA)
+        t.same(await next.versions('colours'), [version], 'one version, and nothing beside it')
+        t.same(await next.aliases('colours'), { development: version.version })
+        const records = audit.list().filter(({ action }) => action === 'register')
+        t.ok(records.some(({ subject }) => subject === `colours/${version.version}`))
+        if (!created)
+          t.same(
+            await readFile(join(await next.fetch('colours', version.version), 'model.onnx')),
+            await readFile(join(source, 'model.onnx')),
+          )
+      }
+    }
+  })
+})
