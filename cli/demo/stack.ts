@@ -34,9 +34,12 @@ export interface StackOptions {
 const READY_LIMIT_MS = 60_000
 const WEIR = fileURLToPath(new URL('../weir.ts', import.meta.url))
 
+/** Stacks that start at the same moment in different processes do not look for ports in the same place. */
+const SHIFT = process.pid % 90
+
 /** Three ports that nothing listens on, away from the ones that `npm start` takes. */
 export async function freeStackPorts(): Promise<StackPorts> {
-  const first = await freePort('127.0.0.1', 18_080)
+  const first = await freePort('127.0.0.1', 18_080 + SHIFT * 10)
   const operator = await freePort('127.0.0.1', first + 1)
   return { public: first, operator, controller: await freePort('127.0.0.1', operator + 1) }
 }
@@ -82,7 +85,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
 function upArguments(state: string, ports: StackPorts): string[] {
   const { public: port, operator, controller } = ports
   const numbers = ['--port', port, '--operator-port', operator, '--controller-port', controller]
-  return ['--state', state, ...numbers.map(String), '--first-serving-port', '19101']
+  return ['--state', state, ...numbers.map(String), '--first-serving-port', String(19_101 + SHIFT * 10)]
 }
 
 async function ready(operatorUrl: string, hasEnded: () => boolean, signal?: AbortSignal): Promise<void> {

@@ -47,11 +47,17 @@ export async function askPlace({ url, variant }: Place): Promise<EnvironmentSeen
 export function createEnvironmentObserver(options: ObserverOptions) {
   const { environments, rollouts, gateway, runtime, registry, route, clock, log } = options
 
+  /** Told once, until it answers again. */
+  let away = false
+
   async function policiesByRoute(name: string): Promise<ReadonlyMap<string, PolicyView> | null> {
     try {
-      return new Map((await gateway.routes()).map(view => [view.policy.name, view]))
+      const views = await gateway.routes()
+      away = false
+      return new Map(views.map(view => [view.policy.name, view]))
     } catch (error) {
-      log.warn({ environment: name, reason: describeProblem(error) }, 'the routes cannot be read')
+      if (!away) log.warn({ environment: name, reason: describeProblem(error) }, 'the routes cannot be read')
+      away = true
       return null
     }
   }

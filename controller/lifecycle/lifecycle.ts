@@ -28,8 +28,6 @@ export interface LifecycleOptions {
   readonly log: Log
 }
 
-export type Lifecycle = ReturnType<typeof createLifecycle>
-
 /** The environments of one route: what carries them forward, and what operators ask of them. */
 export function createLifecycle(options: LifecycleOptions) {
   const { store, where, host } = options

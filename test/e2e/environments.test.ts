@@ -8,6 +8,8 @@ import { until } from '../helpers/until.ts'
 
 // Promotions and rollbacks on real processes, while users and testers send photos all the time.
 
+t.setTimeout(300_000)
+
 const stack = await startStack()
 t.teardown(() => stack.stop())
 const controller = createControllerClient({ baseUrl: stack.controllerUrl, actor: 'e2e' })
@@ -22,7 +24,7 @@ const settled = (name: EnvironmentName, version: string) =>
 
 const load = startSteadyLoad({ url: stack.publicUrl, photos, requestsPerSecond: 10, users: 0 })
 
-t.test('what weir up begins with stands in production and canary', async t => {
+t.test('what weir up begins with stands in production and canary', { timeout: 200_000 }, async t => {
   t.match(await settled('production', '1'), { current: { good: true }, url: stack.publicUrl })
   const canary = await settled('canary', '2')
   t.match(await (await fetch(`${canary.url}/version`)).json(), { model_version: '2' })
@@ -30,7 +32,7 @@ t.test('what weir up begins with stands in production and canary', async t => {
   t.match(await fetch(`${url}/version`), { status: 503 }, 'nothing runs in staging yet')
 })
 
-t.test('a version is replaced in staging, and its testers see no failure', async t => {
+t.test('a version is replaced in staging, and its testers see no failure', { timeout: 200_000 }, async t => {
   await controller.promoteVersion('staging', { from: 'development', version: '1' })
   const staging = await settled('staging', '1')
   const testers = startSteadyLoad({ url: staging.url, photos, requestsPerSecond: 5, users: 0 })
@@ -43,35 +45,45 @@ t.test('a version is replaced in staging, and its testers see no failure', async
   t.equal(tested.failed, 0, tested.firstFailure ?? `of ${tested.sent}`)
 })
 
-t.test('a controller that is killed in the middle of a promotion goes on where it was', async t => {
-  await controller.promoteVersion('production', { from: 'staging', version: '2', ...REASON })
-  const [pid = 0] = await processesOf(stack.pid, 'controller/main.ts')
-  process.kill(pid, 'SIGKILL')
-  const { history } = await settled('production', '2')
-  t.equal(history.filter(({ version }) => version === '2').length, 1, 'promoted once')
-  t.match(await (await fetch(`${stack.publicUrl}/version`)).json(), { model_version: '2' })
-})
+t.test(
+  'a controller that is killed in the middle of a promotion goes on where it was',
+  { timeout: 200_000 },
+  async t => {
+    await controller.promoteVersion('production', { from: 'staging', version: '2', ...REASON })
+    const [pid = 0] = await processesOf(stack.pid, 'controller/main.ts')
+    process.kill(pid, 'SIGKILL')
+    const { history } = await settled('production', '2')
+    t.equal(history.filter(({ version }) => version === '2').length, 1, 'promoted once')
+    t.match(await (await fetch(`${stack.publicUrl}/version`)).json(), { model_version: '2' })
+  },
+)
 
-t.test('one command goes back to what was good', async t => {
+t.test('one command goes back to what was good', { timeout: 200_000 }, async t => {
   await controller.rollbackEnvironment('production', { reason: 'users complain' })
   t.match(await settled('production', '1'), {
     history: [{ how: 'rollback' }, { version: '2', failure: 'users complain' }, {}],
   })
 })
 
-t.test('through all of it, every user got an answer, and the audit tells each step', async t => {
-  const result = await load.stop()
-  t.equal(result.failed, 0, result.firstFailure ?? `of ${result.sent}`)
-  t.ok(result.sent > 50)
-  const actions = (await controller.audit({ subject: 'environment/production' })).map(({ action }) => action)
-  for (const action of [
-    'follow',
-    'promote-forced',
-    'switching',
-    'aliasing',
-    'deployed',
-    'rollback',
-    'policy-applied',
-  ])
-    t.ok(actions.includes(action), action)
-})
+t.test(
+  'through all of it, every user got an answer, and the audit tells each step',
+  { timeout: 200_000 },
+  async t => {
+    const result = await load.stop()
+    t.equal(result.failed, 0, result.firstFailure ?? `of ${result.sent}`)
+    t.ok(result.sent > 50)
+    const actions = (await controller.audit({ subject: 'environment/production' })).map(
+      ({ action }) => action,
+    )
+    for (const action of [
+      'follow',
+      'promote-forced',
+      'switching',
+      'aliasing',
+      'deployed',
+      'rollback',
+      'policy-applied',
+    ])
+      t.ok(actions.includes(action), action)
+  },
+)
