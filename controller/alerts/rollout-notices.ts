@@ -1,3 +1,4 @@
+import { newlyFallen } from '../rollouts/arms.ts'
 import type { ChangeListener } from '../rollouts/hooks.ts'
 import { isAnnounced, isOver, type PauseCause, type RolloutState } from '../rollouts/rollout-state.ts'
 import type { StoredRollout } from '../rollouts/rollout-store.ts'
@@ -29,6 +30,15 @@ function noticesOf(before: RolloutState | undefined, after: StoredRollout): read
     notices.push({ kind: 'resolve', summary: `the rollout is ${state.phase}: ${state.message}` })
   if (state.phase === 'RollingBack' && before?.phase !== 'RollingBack')
     notices.push({ kind: 'event', finding: finding('WeirRolloutWithdrawn', 'warning', 'withdrawn') })
+  for (const { variant, cause, message } of newlyFallen(before, state)) {
+    const summary = `rollout ${name} goes on without ${variant} (${cause}): ${message}`
+    const alert = {
+      alert: 'WeirArmWithdrawn',
+      severity: 'warning',
+      labels: { rollout: name, route, variant },
+    } as const
+    notices.push({ kind: 'event', finding: { ...alert, summary } })
+  }
   if (isAnnounced(state) && !(before && isAnnounced(before)))
     notices.push({ kind: 'event', finding: finding('WeirInterruptionAnnounced', 'info', 'announced') })
   if (state.phase === 'Promoted' && before?.phase !== 'Promoted')

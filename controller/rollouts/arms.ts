@@ -51,6 +51,15 @@ export function fallOf({ fallen }: Experiment, variant: string): FallenArm | und
   return fallen.find(one => one.variant === variant)
 }
 
+/** Arms that were withdrawn between two states. */
+export function newlyFallen(
+  before: Pick<RolloutState, 'experiment'> | undefined,
+  { experiment }: Pick<RolloutState, 'experiment'>,
+): readonly FallenArm[] {
+  const known = before?.experiment ?? null
+  return (experiment?.fallen ?? []).filter(({ variant }) => known === null || !fallOf(known, variant))
+}
+
 export function standingVariants(state: RolloutState): readonly string[] {
   return armsOf(state)
     .map(({ variant }) => variant)

@@ -1,3 +1,4 @@
+import { newlyFallen } from './arms.ts'
 import { toRate } from './outlook.ts'
 import { inWords } from './duration.ts'
 import { isAnnounced, type Expectation, type RolloutState } from './rollout-state.ts'
@@ -25,18 +26,17 @@ function decided(before: RolloutState, after: RolloutState): readonly Change[] {
 }
 
 /** An experiment's arms that were withdrawn alone, and the one that won. */
-function ofArms({ experiment: before }: RolloutState, { experiment, lastDecision }: RolloutState): Change[] {
+function ofArms(before: RolloutState, after: RolloutState): Change[] {
+  const { experiment, lastDecision } = after
   if (experiment === null) return []
-  const known = new Set(before?.fallen.map(({ variant }) => variant))
-  const fallen = experiment.fallen.filter(({ variant }) => !known.has(variant))
   const { winner } = experiment
   return [
-    ...fallen.map(({ message }) => ({
+    ...newlyFallen(before, after).map(({ message }) => ({
       action: 'withdraw-arm',
       reason: message,
       evidence: lastDecision?.experiment,
     })),
-    ...(winner !== null && winner !== (before?.winner ?? null)
+    ...(winner !== null && winner !== (before.experiment?.winner ?? null)
       ? [{ action: 'winner', reason: lastDecision?.reason ?? winner, evidence: lastDecision?.experiment }]
       : []),
   ]

@@ -89,7 +89,14 @@ function interruptionOf({ recreation }: RolloutState): Readonly<Record<string, s
   }
 }
 
-const WARNINGS: ReadonlySet<string> = new Set(['withdraw', 'rolled-back', 'aborted', 'failed', 'warn'])
+const WARNINGS: ReadonlySet<string> = new Set([
+  'withdraw',
+  'withdraw-arm',
+  'rolled-back',
+  'aborted',
+  'failed',
+  'warn',
+])
 
 function isWarning({ action }: Change, { cause }: RolloutState): boolean {
   const planned = cause === 'pause-step' || cause === 'approval' || cause === 'operator'

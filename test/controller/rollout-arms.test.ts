@@ -1,5 +1,6 @@
 import t from 'tap'
 import { describeRollout } from '../../cli/render/rollout.ts'
+import { deliverAll, startReceivers } from './alerting.ts'
 import { pass, rolloutOf, startControl, startWorld, type World } from './control.ts'
 import { goal, pinned, started, three } from './experiments.ts'
 
@@ -142,6 +143,22 @@ t.test('an arm that harms goes by itself, before users have told much', async t 
   t.equal(phase, 'Progressing')
   t.match(arms[2], { standing: 'withdrawn', cause: 'failure', message: /^arm-3 does harm \(failure\)/ })
   t.same(world.gateway.policy().variants['arm-3'], world.gateway.policy().variants['stable'])
+})
+
+t.test('who is to hear of withdrawals hears of an arm that goes alone, once', async t => {
+  const receivers = await startReceivers(t)
+  const world = await startWorld(t, pinned)
+  const control = await startControl(t, world, undefined, receivers.yaml)
+  const { name } = await control.client.startRollout(rolloutOf({ strategy: { ab: three } }))
+  await pass(world, control, { name, seconds: 5, requestsPerSecond: 200 })
+  await pass(world, control, { name, seconds: 20, requestsPerSecond: 200, failing: { 'arm-3': 0.4 } })
+  await deliverAll(control)
+  const told = receivers.webhook.got.map(({ body }) => body as { alert: string; summary: string })
+  t.equal(told.length, 1)
+  t.match(told[0], {
+    alert: 'WeirArmWithdrawn',
+    summary: /^rollout food11-v2 goes on without arm-3 \(failure\): arm-3 does harm/,
+  })
 })
 
 t.test(
