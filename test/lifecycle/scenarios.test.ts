@@ -21,10 +21,13 @@ import { until } from '../helpers/until.ts'
 
 // Each scenario as it is written, served by real processes and measured by the real gates, under a name that says nothing.
 
+t.setTimeout(400_000)
 const LIMIT_MS = 120_000
 const SAMPLES = 'models/food11/samples'
 /** Small enough that the padding is written, read and refused quickly. */
 const MEMORY_LIMIT_MIB = 256
+/** Whoever else is busy on this machine must not decide the test; the default limit is that of the slow version alone. */
+const PATIENT = { p95BelowMs: 30_000 }
 
 t.test(
   'each scenario is stopped by its own gate, whatever the version is called',
@@ -40,7 +43,7 @@ t.test(
           join(world.models, 'food11', version),
           build(base, { name: version, memoryLimitMiB }),
         )
-        const results = await world.measure(version, digest)
+        const results = await world.measure(version, digest, stoppedAt === 'load' ? {} : PATIENT)
         const last = results.at(-1)
         t.match(last, { gate: stoppedAt, verdict: 'fail' }, last?.reason ?? 'no gate has run')
         t.comment(`${name}: ${last?.gate}: ${last?.reason}`)
@@ -59,7 +62,7 @@ t.test('a version without a fault passes all gates', { timeout: 300_000 }, async
   const world = await startWorld(t)
   await cp('models/food11/2', join(world.models, 'food11', '2'), { recursive: true })
   const { digest } = await world.registry.get('food11', '2')
-  const results = await world.measure('2', digest)
+  const results = await world.measure('2', digest, PATIENT)
   t.match(
     results.map(({ gate, verdict }) => [gate, verdict]),
     [
@@ -76,9 +79,10 @@ const REASONS: Readonly<Record<string, RegExp>> = {
   'bad-architecture': /11\d{6} parameters, a MobileNetV2 has 2000000 to 3000000/,
   oversized: /^OOM: ended by its memory limit, \d+ MiB at its peak, limit 256 MiB/,
   'crash-loop': /^crash loop: its process ended \d times, last: ended with code 3 \(not for memory\)/,
-  slow: /100 of 100 requests .* took at most 2\d\d\d ms/,
+  slow: /100 of 100 requests .* took at most \d{4,} ms \(must be below 2000 ms\)/,
   flaky: /80 of 100 requests were answered with 2xx \(80 %/,
-  degraded: /points lower, 2 points are allowed; \d only production knows, 0 only this one \(sign test p = 0\.0/,
+  degraded:
+    /points lower, 2 points are allowed; \d only production knows, 0 only this one \(sign test p = 0\.0/,
 }
 
 async function startWorld(t: Test) {
@@ -122,7 +126,7 @@ async function startWorld(t: Test) {
   }
 
   /** As the pipeline does: deploys, waits until it is ready or never will be, and runs the gates. */
-  async function measure(version: string, digest: string): Promise<GateResult[]> {
+  async function measure(version: string, digest: string, load: object): Promise<GateResult[]> {
     const startedAt = clock.now()
     const { endpoints } = await runtime.deploy({
       id: 'staging',
@@ -155,7 +159,7 @@ async function startWorld(t: Test) {
         facts,
         production,
       }
-      const gates = configuredGates(gateSettings.parse({ resources: { requests: 20 } }), {
+      const gates = configuredGates(gateSettings.parse({ resources: { requests: 20 }, load }), {
         clock,
         secret: 'whsec_unused',
         evidence: { look: async () => ({ kind: 'no-data', reason: 'unused', failed: false }) },
