@@ -10,6 +10,7 @@ import { readDrill } from './manifest.ts'
 import { MemoryLimitExceeded } from './memory-limit.ts'
 import { createModelServer } from './model-server.ts'
 import { parseServeOptions } from './options.ts'
+import { findSamples } from './samples.ts'
 
 const STOP_LIMIT_MS = 20_000
 
@@ -21,6 +22,7 @@ async function main(): Promise<void> {
   )
   const log = createLog('serving', env.WEIR_LOG_LEVEL)
   const { model: modelPath, samples: samplesDir } = options
+  if (samplesDir !== undefined) await findSamples(modelPath, samplesDir) // told now rather than by the first /test
   const drill = options.drill ?? (await readDrill(modelPath))
   const { app, server } = await open()
 

@@ -10,10 +10,12 @@ class OptionError extends Error {}
 /** Beyond this many, threads of one process gain less than the 50 MB that each costs; cores left over go to their sessions. */
 const MAX_DEFAULT_WORKERS = 4
 
+const MODEL_REQUIRED = 'is required: the folder of a version, or an .onnx file'
+
 const whole = (least: number, most: number) => z.coerce.number().pipe(z.int().min(least).max(most))
 
 const serveOptions = z.strictObject({
-  model: z.string('is required: the folder of a version, or an .onnx file'),
+  model: z.string(MODEL_REQUIRED).min(1, MODEL_REQUIRED),
   host: z.string().default('127.0.0.1'),
   port: whole(0, 65_535).default(9101),
   samples: z.string().optional(),

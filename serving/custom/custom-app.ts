@@ -1,5 +1,4 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
-import { readFile } from 'node:fs/promises'
 import { WeirError } from '../../contract/errors.ts'
 import { prediction } from '../../contract/prediction.ts'
 import type { AppOptions } from '../app.ts'
@@ -11,7 +10,7 @@ import { addDocs } from '../openapi.ts'
 import { addPredictionPage } from '../prediction-page.ts'
 import { bodyOf } from '../protocols/wire.ts'
 import { countFailure } from '../predictor.ts'
-import { findSamples } from '../samples.ts'
+import { findSamples, readSample } from '../samples.ts'
 import { addStandingRoutes, requireReady } from '../standing-routes.ts'
 import type { CustomServer } from './custom-server.ts'
 import { createPassing, type Pass } from './passing.ts'
@@ -59,7 +58,7 @@ function addTestRoute(app: FastifyInstance, { server, pass, samples }: TestRoute
     const all = await samples()
     const sample = all[turn++ % all.length]
     if (!sample) throw new WeirError('not_found', 'this version has no sample photo')
-    const { headers, body } = formOf(sample.name, await readFile(sample.path))
+    const { headers, body } = formOf(sample.name, await readSample(sample))
     const answer = await pass(request, reply, { headers, body })
     const parsed = prediction.safeParse(parseJson(await textOf(answer.body)))
     if (!parsed.success) throw new WeirError('bad_gateway', `the answer (${answer.status}) is no prediction`)

@@ -1,10 +1,9 @@
-import { readFile } from 'node:fs/promises'
 import type { FastifyInstance } from 'fastify'
 import { z } from 'zod'
 import { errorAnswer, WeirError } from '../../contract/errors.ts'
 import { prediction } from '../../contract/prediction.ts'
 import type { Predictor } from '../predictor.ts'
-import type { Sample } from '../samples.ts'
+import { readSample, type Sample } from '../samples.ts'
 import { bodyOf, sendAnswer } from './wire.ts'
 
 const testAnswer = prediction
@@ -52,7 +51,7 @@ export function addPredictRoutes(app: FastifyInstance, { predictor, samples }: P
       const all = await samples()
       const sample = all[turn++ % all.length]
       if (!sample) throw new WeirError('not_found', 'this model has no sample photo')
-      const task = { protocol: 'predict', contentType: 'image/*', body: await readFile(sample.path) } as const
+      const task = { protocol: 'predict', contentType: 'image/*', body: await readSample(sample) } as const
       const { body } = await predictor.answer(request, reply, task)
       const { label, confidence, model, model_version } = prediction.parse(JSON.parse(String(body)))
       const correct = label === sample.label

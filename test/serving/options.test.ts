@@ -25,6 +25,7 @@ t.test('what is wrong is named', async t => {
   t.throws(() => parse('--drill', 'failRate'), /failRate/)
   t.throws(() => parse('extra'), /extra/)
   t.throws(() => parseServeOptions([]), /--model.*required/)
+  t.throws(() => parseServeOptions(['--model', '']), /--model.*required/)
 })
 
 t.test('threads follow the cores, and what was asked for', async t => {

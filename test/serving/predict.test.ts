@@ -1,3 +1,4 @@
+import { rm, writeFile } from 'node:fs/promises'
 import { t } from 'tap'
 import { plain, GREEN, RED } from './photos.ts'
 import { COLOURS, writeModelFolder } from './model-folder.ts'
@@ -107,6 +108,20 @@ t.test('/test names the sample, what was expected and whether it was right', asy
     model_version: '1',
   })
   t.match((await ask(`${url}/test`)).body, { label: 'Green', expected: 'Blue', correct: false })
+})
+
+t.test('samples that cannot be read are told by /test, and stop nothing else', async t => {
+  const parent = t.testdir({ model: { samples: { 'samples.json': '{' } } })
+  const { url } = await startServer(t, await writeModelFolder(parent))
+  t.match(await ask(`${url}/test`), {
+    status: 404,
+    body: { error: { message: /^samples\.json is no list/ } },
+  })
+  await writeFile(`${parent}/model/samples/samples.json`, '[{"file":"gone.jpg","label":"Red"}]')
+  t.match(await ask(`${url}/test`), { status: 404, body: { error: { message: /gone\.jpg cannot be read/ } } })
+  await rm(`${parent}/model/samples`, { recursive: true })
+  t.match(await ask(`${url}/test`), { status: 404, body: { error: { message: /no sample photo/ } } })
+  t.equal((await ask(`${url}/readyz`)).status, 200)
 })
 
 t.test('a drill fails its share and says so in /version', async t => {

@@ -58,11 +58,12 @@ t.test('what cannot work is said in one sentence, with exit code 1', async t => 
   const cases: readonly (readonly [string[], RegExp, Record<string, string>?])[] = [
     [['--model', 'x', '--port', String(port)], new RegExp(`port ${port} .*taken`)],
     [['--model', 'x', '--prot', '1'], /--prot/],
+    [['--model', 'x', '--samples', '/nowhere'], /samples\.json cannot be found.*\/nowhere/],
     [[], /--model is required|--model: is required/],
     [['--model', 'x'], /WEIR_SATTE/, { WEIR_SATTE: 'x' }],
   ]
   for (const [args, reason, env] of cases) {
-    const { exited, stderr } = start(t, args, env)
+    const { exited, stderr } = start(t, args, env && { env })
     t.strictSame(await exited, [1, null])
     t.match(stderr(), reason)
     t.notMatch(stderr(), /\n {4}at /)
