@@ -18,12 +18,8 @@ import {
   type Script,
 } from './crash-scripts.ts'
 
-/** Those that are about what interrupts one. */
-export const INTERRUPTIONS: Readonly<Record<string, Script>> = {
-  'withdrawn on evidence while paused': {
-    spec: slow,
-    happenings: [...underWay, verb('pause'), ...seconds(6, failing)],
-  },
+/** What a rollout waits for, and for how long. */
+export const WAITS: Readonly<Record<string, Script>> = {
   'steps that wait': {
     spec: {
       ...stepsOf(
@@ -68,6 +64,14 @@ export const INTERRUPTIONS: Readonly<Record<string, Script>> = {
     spec: hourOr('rollback'),
     happenings: [...underWay, verb('pause'), later(2), ...atEnd],
   },
+}
+
+/** What comes in between: other hands, evidence, the candidate itself. */
+export const INTRUSIONS: Readonly<Record<string, Script>> = {
+  'withdrawn on evidence while paused': {
+    spec: slow,
+    happenings: [...underWay, verb('pause'), ...seconds(6, failing)],
+  },
   'weights that somebody else sets': {
     spec: slow,
     happenings: [
@@ -108,3 +112,5 @@ export const INTERRUPTIONS: Readonly<Record<string, Script>> = {
     happenings: [...underWay, metricIs(undefined), ...seconds(4)],
   },
 }
+
+export const INTERRUPTIONS: Readonly<Record<string, Script>> = { ...WAITS, ...INTRUSIONS }
