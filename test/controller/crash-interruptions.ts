@@ -1,5 +1,4 @@
 import {
-  answered,
   atEnd,
   byTheClock,
   ejected,
@@ -9,7 +8,6 @@ import {
   manual,
   measured,
   metricIs,
-  onRequest,
   seconds,
   slow,
   stepsOf,
@@ -91,10 +89,6 @@ export const INTRUSIONS: Readonly<Record<string, Script>> = {
   'a candidate that is ejected while paused': {
     spec: slow,
     happenings: [...underWay, verb('pause'), ejected(1), ejected(3), ...atEnd],
-  },
-  'a webhook that asks for a withdrawal of what is paused': {
-    spec: onRequest,
-    happenings: [...underWay, verb('pause'), answered(true), ...atEnd],
   },
   'a metric that withdraws what is paused': {
     spec: measured,

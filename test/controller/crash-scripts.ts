@@ -81,7 +81,7 @@ export const onRequest = {
   ...slow,
   analysis: { ...analysis, webhooks: [...webhooks, { name: 'panic', type: 'rollback', url }] },
 }
-const hook = { url, retries: 1 }
+export const hook = { url, retries: 1 }
 export const hourOr = (end: string) => ({ ...slow, onDeadline: { after: '1h', do: end } })
 
 export function seconds(
@@ -192,28 +192,6 @@ export const ENDINGS: Readonly<Record<string, Script>> = {
   'a candidate that is ejected': {
     spec: slow,
     happenings: [...underWay, ejected(1), ejected(3), ...atEnd],
-  },
-  'a webhook that asks for a withdrawal': {
-    spec: onRequest,
-    happenings: [...underWay, answered(true), ...atEnd],
-  },
-  'steps that others do': {
-    spec: stepsOf({ hook }, { setWeight: 10 }, { hook }, { hook }),
-    happenings: [
-      ...seconds(3),
-      answered(true),
-      ...seconds(4),
-      answered(false),
-      ...seconds(2),
-      answered(true),
-      ...seconds(1),
-      answered(true),
-      ...atEnd,
-    ],
-  },
-  'a step that others fail': {
-    spec: stepsOf({ setWeight: 10 }, { hook }),
-    happenings: [...seconds(5), answered(false), ...seconds(2), answered(false), ...atEnd],
   },
   'a metric that withdraws': { spec: measured, happenings: [...underWay, metricIs('9'), ...seconds(5)] },
 }

@@ -2,6 +2,7 @@ import t from 'tap'
 import { z } from 'zod'
 import { rolloutSpec } from '../../contract/rollout.ts'
 import { play } from './crash.ts'
+import { HOOKED } from './crash-hooks.ts'
 import { INTERRUPTIONS } from './crash-interruptions.ts'
 import { REPLICAS, ROLLED_BACK, ROLLING } from './crash-replicas.ts'
 import { ENDINGS, specOf } from './crash-scripts.ts'
@@ -10,6 +11,7 @@ import { listTransitions } from './transition-list.ts'
 
 const scripts = Object.values({
   ...ENDINGS,
+  ...HOOKED,
   ...INTERRUPTIONS,
   ...STRATEGIES,
   ...REPLICAS,
