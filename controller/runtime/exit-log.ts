@@ -6,7 +6,8 @@ import type { SeenExit } from './facts.ts'
 // Exits are kept where people look for them, in the deployment's log: the model server says there why it ends itself, and the
 // runtime what it saw. So they outlive the controller.
 
-const READ_BYTES = 1024 * 1024
+/** Of a log that has grown much since the last look, or before the first, only the end is read. */
+const MAX_READ_BYTES = 16 * 1024 * 1024
 /** A deployment in a crash loop writes one a restart; older ones tell nothing new. */
 const MAX_EXITS = 100
 
@@ -55,17 +56,11 @@ async function completeLines(path: string, offset: number): Promise<{ text: stri
   if (file === undefined) return { text: '', offset: 0 }
   try {
     const { size } = await file.stat()
-    const start = size < offset ? 0 : offset
-    const parts: Buffer[] = []
-    for (let at = start; at < size;) {
-      const { buffer, bytesRead } = await file.read(Buffer.alloc(READ_BYTES), 0, READ_BYTES, at)
-      if (bytesRead === 0) break
-      parts.push(buffer.subarray(0, bytesRead))
-      at += bytesRead
-    }
-    const bytes = Buffer.concat(parts)
-    const end = bytes.lastIndexOf('\n') + 1
-    return { text: bytes.toString('utf8', 0, end), offset: start + end }
+    const start = Math.max(size < offset ? 0 : offset, size - MAX_READ_BYTES)
+    const wanted = size - start
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(wanted), 0, wanted, start)
+    const end = buffer.lastIndexOf('\n', bytesRead - 1) + 1
+    return { text: buffer.toString('utf8', 0, end), offset: start + end }
   } finally {
     await file.close()
   }

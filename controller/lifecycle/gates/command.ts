@@ -49,6 +49,7 @@ async function runCommand(
   const enough = AbortSignal.any([stop, limit])
   const kill = () => killGroup(child)
   enough.addEventListener('abort', kill)
+  if (enough.aborted) kill()
   try {
     const [code, signal] = await new Promise<[number | null, string | null]>((resolve, reject) => {
       child.once('error', cause =>
@@ -87,8 +88,9 @@ function keepEnd({ stdout, stderr }: ChildProcess): () => string {
   return () => kept.toString('utf8')
 }
 
-function killGroup({ pid }: ChildProcess): void {
+function killGroup({ pid, stdout, stderr }: ChildProcess): void {
   if (pid === undefined) return // it has never started
+  for (const stream of [stdout, stderr]) stream?.destroy() // what has left the group may hold them for ever
   try {
     process.kill(-pid, 'SIGKILL')
   } catch (error) {
