@@ -106,9 +106,14 @@ export function createMlflowModels(api: MlflowApi) {
       await api.post('runs/update', { run_id: id, status: 'FINISHED', end_time: endTime }, nothing)
     },
     /** The server chooses the number. */
-    async createVersion(name: string, { id, folder }: { id: string; folder: string }): Promise<string> {
+    async createVersion(
+      name: string,
+      { id, folder }: { id: string; folder: string },
+      tags: Readonly<Record<string, string>>,
+    ): Promise<string> {
       await unless(PRESENT, api.post('registered-models/create', { name }, nothing))
-      const body = { name, source: folder, run_id: id }
+      const entries = Object.entries(tags).map(([key, value]) => ({ key, value }))
+      const body = { name, source: folder, run_id: id, tags: entries }
       return (await api.post('model-versions/create', body, oneVersion)).model_version.version
     },
     async deleteVersion(name: string, number: string): Promise<void> {

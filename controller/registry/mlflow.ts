@@ -119,9 +119,11 @@ export function createMlflowRegistry(options: MlflowRegistryOptions): Registry &
 
   async function settleOne(arrival: Arrival): Promise<void> {
     const { model, version } = arrival
-    if (await find(model, version)) await pointDevelopment(arrival)
-    else await mlflow.deleteVersion(names.toMlflow(model), version)
-    arrivals.forget(arrival)
+    const name = names.toMlflow(model)
+    const found = await mlflow.version(name, version)
+    if (found?.tags.has(DIGEST)) await pointDevelopment(arrival)
+    else if (found?.tags.has(REGISTERED_BY)) await mlflow.deleteVersion(name, version)
+    arrivals.forget(arrival) // without either it is somebody else's: the note was made for another registry
   }
 
   async function settle(): Promise<void> {
@@ -140,7 +142,7 @@ export function createMlflowRegistry(options: MlflowRegistryOptions): Registry &
     const name = names.toMlflow(model)
     await requireNumber(name, options.version)
     const run = await mlflow.startRun(name, clock.now())
-    const version = await mlflow.createVersion(name, run)
+    const version = await mlflow.createVersion(name, run, { [REGISTERED_BY]: options.actor })
     const { digest, text } = content.stamp(model, version)
     const arrival = { model, version, digest, registeredAt: clock.now(), registeredBy: options.actor }
     arrivals.expect(arrival)
@@ -151,7 +153,6 @@ export function createMlflowRegistry(options: MlflowRegistryOptions): Registry &
       for (const file of ['model.json', ...content.files])
         await mlflow.upload(run.folder, file, join(arriving, file))
       await mlflow.endRun(run.id, metricsOf(content), clock.now())
-      await mlflow.setTag(name, version, REGISTERED_BY, options.actor)
       await cache.put(arriving, arrival)
       await complete(arrival)
     } catch (error) {

@@ -11,7 +11,8 @@ import { describeProblem } from '../../lib/problem.ts'
 import { findProgram } from './programs.ts'
 import { until } from './until.ts'
 
-const PACKAGE = 'mlflow==3.17.0'
+const VERSION = '3.17.0'
+const PACKAGE = `mlflow==${VERSION}`
 /** Kept between runs: an installation takes minutes. */
 const FOLDER = fileURLToPath(new URL('../../.cache/mlflow', import.meta.url))
 const INSTALL_LIMIT_MS = 1_200_000
@@ -66,7 +67,7 @@ async function run(program: string, args: string[]): Promise<void> {
 /** An MLflow server of its own, with SQLite and a folder for artifacts, until the test ends. */
 export async function startMlflow(t: Test, python: string): Promise<{ url: string; artifacts: string }> {
   const dir = mkdtempSync(join(tmpdir(), 'weir-mlflow-'))
-  const port = await freePort('127.0.0.1', 20_000 + (process.pid % 20_000))
+  const port = await freePort('127.0.0.1', 20_000 + (process.pid % 10_000)) // below those that the system gives away meanwhile
   const artifacts = join(dir, 'artifacts')
   const args = [
     'server',
@@ -92,8 +93,8 @@ export async function startMlflow(t: Test, python: string): Promise<{ url: strin
   const url = `http://127.0.0.1:${port}`
   await until('MLflow answers', START_LIMIT_MS, async () => {
     if (child.exitCode !== null) throw new Error(`MLflow ended: ${readFileSync(join(dir, 'log'), 'utf8')}`)
-    const response = await fetch(`${url}/health`).catch(() => undefined)
-    return response?.ok
+    const response = await fetch(`${url}/version`).catch(() => undefined)
+    return (await response?.text()) === VERSION
   })
   return { url, artifacts }
 }
