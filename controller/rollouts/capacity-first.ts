@@ -5,7 +5,10 @@ import {
   READY_LIMIT_MS,
   replicasFor,
   supplyOf,
+  missingOf,
   waitingFor,
+  waitingSince,
+  type Missing,
   type Supply,
 } from './replicas.ts'
 import type { Observation } from './rollout-machine.ts'
@@ -16,8 +19,8 @@ import { withdraw } from './transitions.ts'
 /** What becomes of a state whose processes were looked at. */
 export interface Provided {
   readonly state: RolloutState
-  /** Why processes that are waited for will not come; null: they may. */
-  readonly never: string | null
+  /** The processes that `state` waits for; null: it has all that it needs. */
+  readonly missing: Missing | null
 }
 
 /**
@@ -26,11 +29,10 @@ export interface Provided {
  */
 export function capacityFirst(own: RolloutState, next: RolloutState, seen: Observation): RolloutState {
   if (!isCarried(next)) return next
-  const { state, never } = next.replicas.rolling === null ? beside(own, next, seen) : roll(own, next, seen)
-  const { waitingSince } = state.replicas
-  if (isStableOut(state)) return state
-  if (never !== null) return withdraw(state, 'not-ready', never, seen.now)
-  if (waitingSince === null || seen.now - waitingSince <= READY_LIMIT_MS) return state
+  const { state, missing } = next.replicas.rolling === null ? beside(own, next, seen) : roll(own, next, seen)
+  if (missing === null || isStableOut(state)) return state
+  if (missing.kind === 'never') return withdraw(state, 'not-ready', missing.reason, seen.now)
+  if (seen.now - (state.replicas.waitingSince ?? seen.now) <= READY_LIMIT_MS) return state
   const late = `more processes were not ready within ${READY_LIMIT_MS / 1000} s`
   return withdraw(state, 'not-ready', late, seen.now)
 }
@@ -54,15 +56,15 @@ function beside(own: RolloutState, next: RolloutState, seen: Observation): Provi
     status: isOther ? undefined : seen.candidate,
   })
   const ofBaseline = supplyOfBaseline(next, seen)
-  const missing = [ofCandidate, ofBaseline].find(supply => supply !== null && supply.kind !== 'enough')
+  const missing = missingOf([ofCandidate, ofBaseline])
   if (!missing) {
     const state = withSupplies(next, { ofCandidate, ofBaseline, isMissing: false, now: seen.now })
-    return { state, never: null }
+    return { state, missing: null }
   }
   // the winner's processes were enough for its arm alone: until there are more, stable answers everybody
   const stays = isOther ? { ...next, weightBp: 0 } : own
   const state = withSupplies(stays, { ofCandidate, ofBaseline, isMissing: true, now: seen.now })
-  return { state: waitingFor(state, missing.reason), never: missing.kind === 'never' ? missing.reason : null }
+  return { state: waitingFor(state, missing.reason), missing }
 }
 
 function supplyOfBaseline({ replicas, weightBp, stable }: RolloutState, seen: Observation): Supply | null {
@@ -97,13 +99,14 @@ function withSupplies(
     replicas.baseline && ofBaseline
       ? { ...replicas.baseline, ...inService(ofBaseline, replicas.baseline.endpoints, isMissing) }
       : null
-  const isAll =
-    candidate.endpoints.length >= candidate.wanted &&
-    (baseline === null || baseline.endpoints.length >= baseline.wanted)
-  const waitingSince = isAll ? null : (replicas.waitingSince ?? now)
   return {
     ...state,
     candidate: { ...state.candidate, endpoints: candidate.endpoints },
-    replicas: { ...replicas, candidate: candidate.wanted, baseline, waitingSince },
+    replicas: {
+      ...replicas,
+      candidate: candidate.wanted,
+      baseline,
+      waitingSince: waitingSince(state, [ofCandidate, ofBaseline], now),
+    },
   }
 }

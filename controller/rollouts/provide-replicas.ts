@@ -2,6 +2,7 @@ import type { Drill } from '../../contract/rollout.ts'
 import type { VersionLookup } from '../registry/registry.ts'
 import type { DeploymentStatus, Runtime } from '../runtime/runtime.ts'
 import { DRAIN_MS } from './capacity.ts'
+import { lacking } from './replicas.ts'
 import type { RolloutState } from './rollout-state.ts'
 
 // More processes are started before the policy sends them traffic, and fewer are left after it does not any more. Both follow
@@ -16,8 +17,8 @@ export interface ReplicaStatuses {
 /** Asks for those that are waited for. */
 export async function askReplicas(runtime: Runtime, state: RolloutState): Promise<ReplicaStatuses> {
   const { replicas, deployment, phase } = state
-  const { rolling, baseline, waitingSince } = replicas
-  const isWaiting = waitingSince !== null || phase === 'Pending'
+  const { rolling, baseline } = replicas
+  const isWaiting = phase === 'Pending' || Object.values(lacking(state)).includes(true)
   const isBack = phase === 'RollingBack' && (rolling !== null || !deployment.own)
   const [ofCandidate, ofStable, ofBaseline] = await Promise.all([
     isWaiting || isBack ? runtime.status(deployment.id) : NOT_ASKED,
@@ -37,7 +38,9 @@ export async function raiseReplicas(
 ): Promise<void> {
   const { replicas, deployment, model, candidate, stable, phase, recreation } = state
   const { rolling, baseline } = replicas
-  if ((replicas.waitingSince === null && phase !== 'Pending') || recreation !== null) return
+  if (recreation !== null) return
+  const lacks = lacking(state)
+  const isEnding = phase === 'RollingBack'
   const deploy = async (
     id: string,
     wanted: { version: string; instances: number; drill?: Drill | undefined },
@@ -46,9 +49,12 @@ export async function raiseReplicas(
     await runtime.deploy({ id, ...wanted, version })
   }
   const instances = replicas.candidate
-  await deploy(deployment.id, { version: candidate.version, instances, drill })
-  if (rolling) await deploy(rolling.stableId, { version: stable.version, instances: rolling.stable })
-  if (baseline) await deploy(baseline.id, { version: stable.version, instances: baseline.wanted })
+  if (lacks.candidate && !isEnding)
+    await deploy(deployment.id, { version: candidate.version, instances, drill })
+  if (rolling && lacks.stable)
+    await deploy(rolling.stableId, { version: stable.version, instances: rolling.stable })
+  if (baseline && lacks.baseline && !isEnding)
+    await deploy(baseline.id, { version: stable.version, instances: baseline.wanted })
 }
 
 /** After the policy says so in every worker. */

@@ -10,7 +10,7 @@ export interface Replicas {
   readonly least: number
   /** The candidate's that are wanted; its endpoints are those in service. */
   readonly candidate: number
-  /** Since when more are wanted than are in service, ms since the epoch; null: none is waited for. */
+  /** Since when a decision waits for more of them, ms since the epoch; null: none does. */
   readonly waitingSince: number | null
   /** Stable's processes are replaced one by one; null: they stay. */
   readonly rolling: Rolling | null
@@ -89,8 +89,20 @@ interface Needed {
 }
 
 export type Supply =
-  | { readonly kind: 'enough'; readonly endpoints: readonly string[]; readonly wanted: number }
+  | {
+      readonly kind: 'enough'
+      readonly endpoints: readonly string[]
+      readonly wanted: number
+      /** More were wanted before, are not needed at present, and have not come yet. */
+      readonly isComing: boolean
+    }
   | { readonly kind: 'waiting' | 'never'; readonly wanted: number; readonly reason: string }
+
+export type Missing = Exclude<Supply, { kind: 'enough' }>
+
+export function missingOf(supplies: readonly (Supply | null)[]): Missing | null {
+  return supplies.find(supply => supply !== null && supply.kind !== 'enough') ?? null
+}
 
 /** Who is in service from now on. While anything else is missing, nobody leaves. */
 export function inService(
@@ -105,15 +117,44 @@ export function inService(
 
 /** Whether a version has the processes that it needs; each is in service only after exactly this version was seen ready there. */
 export function supplyOf({ who, need, endpoints, wanted, digest, status }: Needed): Supply {
-  if (need < endpoints.length) return { kind: 'enough', endpoints: endpoints.slice(0, need), wanted: need }
-  if (need === endpoints.length) return { kind: 'enough', endpoints, wanted: Math.max(need, wanted) }
-  const more = Math.max(need, wanted)
-  if (status?.kind === 'refused') return { kind: 'never', wanted: more, reason: `${who}: ${status.reason}` }
-  if (status?.kind !== 'ready' || status.endpoints.length < need) {
-    const reason = status?.kind === 'starting' ? status.reason : 'not deployed yet'
-    return { kind: 'waiting', wanted: more, reason: `${who}: ${reason}` }
+  const ready = status?.kind === 'ready' && status.digest === digest ? status.endpoints : []
+  if (need < endpoints.length) return enough(endpoints.slice(0, need))
+  const all = Math.max(need, wanted)
+  if (need === endpoints.length)
+    return { ...enough(endpoints), wanted: all, isComing: all > need && ready.length < all }
+  if (ready.length >= need) return enough(ready.slice(0, need))
+  if (status?.kind === 'refused') return { kind: 'never', wanted: all, reason: `${who}: ${status.reason}` }
+  if (status?.kind === 'ready' && status.digest !== digest)
+    return { kind: 'never', wanted: all, reason: `${who} answers with ${status.digest}, not ${digest}` }
+  const reason = status?.kind === 'starting' ? status.reason : 'not deployed yet'
+  return { kind: 'waiting', wanted: all, reason: `${who}: ${reason}` }
+}
+
+function enough(endpoints: readonly string[]): Extract<Supply, { kind: 'enough' }> {
+  return { kind: 'enough', endpoints, wanted: endpoints.length, isComing: false }
+}
+
+/** The clock of those that are waited for: it runs on while they are not needed at present, until they have come. */
+export function waitingSince(
+  { replicas }: Pick<RolloutState, 'replicas'>,
+  supplies: readonly (Supply | null)[],
+  now: number,
+): number | null {
+  if (missingOf(supplies) !== null) return replicas.waitingSince ?? now
+  const isComing = supplies.some(supply => supply?.kind === 'enough' && supply.isComing)
+  return isComing ? replicas.waitingSince : null
+}
+
+/** Whose processes are fewer than they are to be. */
+export function lacking({
+  replicas,
+  candidate,
+  stable,
+}: Pick<RolloutState, 'replicas' | 'candidate' | 'stable'>) {
+  const { rolling, baseline } = replicas
+  return {
+    candidate: replicas.candidate > candidate.endpoints.length,
+    stable: rolling !== null && rolling.stable > stable.endpoints.length,
+    baseline: baseline !== null && baseline.wanted > baseline.endpoints.length,
   }
-  if (status.digest !== digest)
-    return { kind: 'never', wanted: more, reason: `${who} answers with ${status.digest}, not ${digest}` }
-  return { kind: 'enough', endpoints: status.endpoints.slice(0, need), wanted: need }
 }

@@ -1,11 +1,13 @@
 import type { Provided } from './capacity-first.ts'
 import {
   inService,
+  missingOf,
   nextShareBp,
   replicasFor,
   saying,
   supplyOf,
   waitingFor,
+  waitingSince,
   type Rolling,
   type Supply,
 } from './replicas.ts'
@@ -26,25 +28,22 @@ export function isReplaced({ replicas, stable }: Pick<RolloutState, 'replicas' |
 export function roll(own: RolloutState, next: RolloutState, seen: Observation): Provided {
   const { replicas } = own
   const { rolling, full } = replicas
-  if (rolling === null) return { state: next, never: null }
+  if (rolling === null) return { state: next, missing: null }
   const weightBp = nextShareBp(own.weightBp, next.weightBp, full)
   const need = {
     candidate: replicasFor(weightBp, replicas),
     stable: replicasFor(10_000 - weightBp, { full, least: 1 }),
   }
   const supplies = { ...suppliesOf(own, rolling, { need, weightBp, seen }), now: seen.now }
-  const missing = [supplies.candidate, supplies.stable].find(({ kind }) => kind !== 'enough')
-  if (missing && missing.kind !== 'enough') {
+  const missing = missingOf([supplies.candidate, supplies.stable])
+  if (missing) {
     const state = withSupplies(own, rolling, { ...supplies, isMissing: true })
-    return {
-      state: waitingFor(state, missing.reason),
-      never: missing.kind === 'never' ? missing.reason : null,
-    }
+    return { state: waitingFor(state, missing.reason), missing }
   }
   const isThere = supplies.candidateNeeds >= need.candidate && supplies.stableNeeds >= need.stable
   const moved = isThere ? saying({ ...own, weightBp }, `weight ${weightBp / 100} %`) : own
   const state = isThere && weightBp === next.weightBp ? next : moved
-  return { state: withSupplies(state, rolling, { ...supplies, isMissing: false }), never: null }
+  return { state: withSupplies(state, rolling, { ...supplies, isMissing: false }), missing: null }
 }
 
 interface Towards {
@@ -94,7 +93,6 @@ function withSupplies(state: RolloutState, rolling: Rolling, supplies: Supplies)
   const { isMissing, now } = supplies
   const candidate = inService(supplies.candidate, state.candidate.endpoints, isMissing)
   const stable = inService(supplies.stable, state.stable.endpoints, isMissing)
-  const isAll = candidate.endpoints.length >= candidate.wanted && stable.endpoints.length >= stable.wanted
   return {
     ...state,
     candidate: { ...state.candidate, endpoints: candidate.endpoints },
@@ -103,7 +101,7 @@ function withSupplies(state: RolloutState, rolling: Rolling, supplies: Supplies)
       ...state.replicas,
       candidate: candidate.wanted,
       rolling: { ...rolling, stable: stable.wanted },
-      waitingSince: isAll ? null : (state.replicas.waitingSince ?? now),
+      waitingSince: waitingSince(state, [supplies.candidate, supplies.stable], now),
     },
   }
 }

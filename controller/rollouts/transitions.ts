@@ -47,9 +47,10 @@ export function withdraw(state: RolloutState, cause: EndCause, message: string, 
 }
 
 /** What runs for somebody else goes back to what it was; more of anything is not waited for any more. */
-function withoutMore({ replicas, deployment, previousCandidateEndpoints }: RolloutState): Replicas {
-  const candidate = deployment.own ? replicas.candidate : previousCandidateEndpoints.length
-  return { ...replicas, candidate, waitingSince: null }
+function withoutMore(state: RolloutState): Replicas {
+  const { replicas, deployment, candidate, previousCandidateEndpoints } = state
+  const { length } = deployment.own ? candidate.endpoints : previousCandidateEndpoints
+  return { ...replicas, candidate: length, waitingSince: null }
 }
 
 /** A mirror that a step of this rollout turned on ends with it; the operator's own is left alone. */

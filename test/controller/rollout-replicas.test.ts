@@ -84,6 +84,20 @@ t.test('processes that never get ready, or are another version, withdraw it', as
   }
 })
 
+t.test('processes that nobody waits for any more withdraw nothing', async t => {
+  const { world, seconds, status, act } = await startSeveral(t, {
+    processes: 4,
+    strategy: { canary: { steps: [{ setWeight: 10 }, { pause: {} }, { setWeight: 50 }, { pause: {} }] } },
+  })
+  await seconds(4)
+  world.runtime.status = async () => ({ kind: 'starting', endpoints: [], reason: 'loading' })
+  await act('resume')
+  await seconds(2)
+  await act('pause')
+  await seconds(130)
+  t.match(await status(), { phase: 'Paused', cause: 'operator', weight: 10 })
+})
+
 t.test('a lower weight leaves fewer processes, after the traffic has left them', async t => {
   const { seconds, shape, shapes } = await startSeveral(t, {
     processes: 4,
