@@ -13,6 +13,7 @@ export function contractProblems(manifest: ModelManifest, graph: GraphContract, 
     ...tensorProblems('output', manifest.output, graph.outputs),
     ...classProblems(manifest),
     ...cropProblems(manifest),
+    ...profileProblems(manifest),
     ...(manifest.architecture ? architectureProblems(manifest.architecture, facts) : []),
   ]
 }
@@ -59,6 +60,19 @@ function cropProblems({ input, preprocessing }: ModelManifest): string[] {
     ]
   }
   return centreCrop > resizeShortSide ? ['centreCrop is larger than resizeShortSide'] : []
+}
+
+/** What images are compared with must be of this model, or drift is told where there is none. */
+function profileProblems({ profile, labels = [] }: ModelManifest): string[] {
+  if (!profile) return []
+  const problems = Object.entries(profile.features).flatMap(([feature, { bounds }]) =>
+    bounds.every((bound, index) => index === 0 || bound > (bounds[index - 1] ?? bound))
+      ? []
+      : [`the bounds of profile.features.${feature} do not rise`],
+  )
+  if (profile.labels !== undefined && profile.labels.length !== labels.length)
+    problems.push(`profile.labels counts ${profile.labels.length} labels, model.json has ${labels.length}`)
+  return problems
 }
 
 /** A graph that was exported with a fixed number of rows computes exactly so many, and photos come one by one. */

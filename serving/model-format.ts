@@ -25,7 +25,8 @@ const SIGNATURES: readonly (readonly [string, RegExp])[] = [
   ['a compressed joblib file', /^(\x1f\x8b|\x78[\x01\x5e\x9c\xda]|BZh|\xfd7zXZ\x00|\x04\x22\x4d\x18)/], // oxlint-disable-line no-control-regex
   ['a Keras model in JSON', /^\s*\{[\s\S]*"(class_name|keras_version)"/],
   ['a safetensors file', /^.{8}\{"/s],
-  ['a TensorFlow SavedModel', /saved_model_|\x12.{0,8}\x0a\x05serve/s], // oxlint-disable-line no-control-regex
+  // its first field, the version of its schema, has ever been 1; in ONNX files this is the version of the format, 3 or more
+  ['a TensorFlow SavedModel', /^\x08\x01\x12/], // oxlint-disable-line no-control-regex
   ['a TensorFlow Lite file', /^.{4}TFL3/s],
 ]
 

@@ -1,4 +1,5 @@
 import { t } from 'tap'
+import { foreignModelFormat } from '../../serving/model-format.ts'
 import { colourManifest, writeModelFolder, type ModelFolder } from './model-folder.ts'
 import { GREEN, noisy, plain, RED } from './photos.ts'
 import { ask, postBytes, startServer } from './start-server.ts'
@@ -110,6 +111,21 @@ refused(
   }),
   /must be "Red", the model says "Green"/,
 )
+
+const profile = (bounds: readonly number[], labels?: readonly number[]) => ({
+  profile: { photos: 10, features: { brightness: { bounds, counts: [1, 2, 7] } }, labels },
+})
+refused(
+  'a profile whose bounds do not rise',
+  manifest(profile([0.5, 0.2])),
+  /bounds of profile\.features\.brightness do not rise/,
+)
+refused('a profile of other labels', manifest(profile([0.2, 0.5], [5, 5])), /counts 2 labels, .* has 3/)
+
+t.test('an ONNX file that was made from a SavedModel, and names it, is not taken for one', async t => {
+  const names = ['saved_model_input', '\x12\x07\x0a\x05serve']
+  for (const name of names) t.equal(foreignModelFormat(halfPlusTwo(name)), undefined)
+})
 
 const fixedBatch = (rows: number) => ({
   model: colourClassifier({ batch: rows }),

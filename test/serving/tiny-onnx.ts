@@ -6,12 +6,12 @@ const INT64 = 7
 const STRING = 8
 
 /** x / 2 + 2, the model that TensorFlow Serving's documentation uses. */
-export function halfPlusTwo(): Buffer {
+export function halfPlusTwo(input = 'x'): Buffer {
   return writeOnnx({
-    inputs: [{ name: 'x', shape: ['batch'] }],
+    inputs: [{ name: input, shape: ['batch'] }],
     outputs: [{ name: 'y', shape: ['batch'] }],
     nodes: [
-      { op: 'Mul', inputs: ['x', 'half'], output: 'halved' },
+      { op: 'Mul', inputs: [input, 'half'], output: 'halved' },
       { op: 'Add', inputs: ['halved', 'two'], output: 'y' },
     ],
     weights: [
