@@ -37,10 +37,12 @@ export function wantedRoutes(
 ): readonly RoutePatch[] {
   if (work === null || (work.kind === 'deploy' && work.stage === 'starting')) return []
   const forward = work.kind === 'deploy' && work.stage !== 'returning'
+  const follows = work.kind === 'deploy' && work.how === 'follow' && forward
+  if (follows && place.name === 'production') return [] // it leads there already, with weights that others chose
   const endpoints = forward ? work.target.endpoints : work.kind === 'close' ? [] : (current?.endpoints ?? [])
   if (place.name === 'production') return [productionPatch(publicPolicy, endpoints)]
   const own = { route: place.route, patch: ownPatch(place, endpoints) }
-  if (place.name === 'staging' || (work.kind === 'deploy' && work.how === 'follow')) return [own]
+  if (place.name === 'staging' || follows) return [own]
   const candidate = work.kind === 'deploy' && !forward ? work.candidateBefore : endpoints
   return candidate === null ? [own] : [own, candidatePatch(publicPolicy, candidate)]
 }

@@ -257,3 +257,17 @@ t.test('no rollout starts while a deployment changes the public route', async t 
   await lifecycle.settle('canary')
   lifecycle.environments.requireFree('food11')
 })
+
+// At the start of everything, weights that an operator had just set were overwritten.
+t.test('following what others did on the public route writes nothing to it', async t => {
+  const world = await startEnvironmentWorld(t)
+  const [candidate] = await world.runtime.place('food11-v2', '2')
+  const policy = world.gateway.policy('food11')
+  const variants = { ...policy.variants, candidate: { endpoints: [candidate] } }
+  world.gateway.write({ ...policy, variants, weights: { stable: 90, candidate: 10 } })
+  const lifecycle = startLifecycle(t, world)
+  t.match(await lifecycle.settle('production'), { current: { version: '1' } })
+  t.match(await lifecycle.settle('canary'), { current: { version: '2' } })
+  t.match(world.gateway.policy('food11').weights, { stable: 90, candidate: 10 })
+  t.same(world.gateway.publicPolicies, [])
+})
