@@ -34,7 +34,8 @@ const { values } = parseArgs({
 const parts = values.only.split(',').map(partNamed)
 const runs = wholeNumber('runs', values.runs)
 const lanes = wholeNumber('lanes', values.lanes)
-const latencyTolerance = wholeNumber('latency-tolerance', values['latency-tolerance'])
+const toleranceRatio = wholeNumber('latency-tolerance', values['latency-tolerance'])
+const tolerance = toleranceRatio === undefined ? {} : { latency: { toleranceRatio } }
 const { short } = values
 
 const print = (line: string) => void process.stdout.write(`${line}\n`)
@@ -56,7 +57,7 @@ try {
       short,
       runs,
       lanes,
-      latencyTolerance,
+      tolerance,
       processes,
       dir: join(dir, String(index)),
       print,

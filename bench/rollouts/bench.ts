@@ -9,8 +9,8 @@ export interface RolloutBench {
   readonly runs: number | undefined
   /** How many of them at a time. */
   readonly lanes: number | undefined
-  /** `latency.toleranceRatio` of healthy rollouts in place of the default. */
-  readonly latencyTolerance: number | undefined
+  /** What healthy rollouts in full have in `analysis` beside the rest: the tolerance for latency that was asked for. */
+  readonly tolerance: { readonly latency?: { readonly toleranceRatio: number } }
   readonly processes: Processes
   /** For state, models and configurations; it goes when the bench ends. */
   readonly dir: string

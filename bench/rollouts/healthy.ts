@@ -44,11 +44,9 @@ const SHORT = {
   steps: [{ setWeight: 50 }, { ramp: { riskBudget: '5pp', to: 95 } }],
 }
 
-type Plan = ReturnType<typeof fullFor> | typeof SHORT
-
-function fullFor(toleranceRatio: number | undefined) {
-  const latency = toleranceRatio === undefined ? {} : { latency: { toleranceRatio } }
-  return { ...FULL, analysis: { ...FULL.analysis, ...latency } }
+interface Plan {
+  readonly analysis: object
+  readonly steps: readonly object[]
 }
 
 interface Run {
@@ -64,7 +62,7 @@ interface Run {
 }
 
 export async function measureHealthy(bench: RolloutBench): Promise<Target[]> {
-  const plan = bench.short ? SHORT : fullFor(bench.latencyTolerance)
+  const plan = bench.short ? SHORT : { ...FULL, analysis: { ...FULL.analysis, ...bench.tolerance } }
   const runs = bench.runs ?? plan.runs
   const lanes = Math.min(bench.lanes ?? LANES, runs)
   bench.print(

@@ -64,7 +64,8 @@ export async function measureOutage(bench: RolloutBench): Promise<Target[]> {
   if (load === undefined) throw new Error('there is no route')
   await untilFlowing(load)
 
-  const spec = { modelVersion: '2', strategy: { canary: { steps } }, analysis }
+  const tolerant = { ...bench.tolerance, ...analysis }
+  const spec = { modelVersion: '2', strategy: { canary: { steps } }, analysis: tolerant }
   const { name } = await stack.controller.startRollout(rolloutFile('r0', spec))
   const timeline = createTimeline(bench.print)
   const outage = createOutage(provider, { downMs, outageFrom, say: timeline.say })
