@@ -1,4 +1,4 @@
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { createServingClient } from '../../client/serving.ts'
@@ -94,6 +94,25 @@ t.test('integration fails labels and shapes that are not those of the manifest',
     reason: /output "logits" is FP32 \[-1, 3\], the manifest says FP32 \[-1, 11\]/,
   })
 })
+
+t.test(
+  'a version with neither samples beside it nor a reference image is asked for one of the photos of its model',
+  async t => {
+    const subject = await subjectOf(t)
+    const samples = join(subject.folder, '..', '..', 'photos')
+    await rename(subject.samples, samples)
+    const gate = createIntegrationGate(settingsOf('integration'), clock)
+    const result = await gate.run({ ...subject, samples }, never)
+    t.match(result, {
+      verdict: 'pass',
+      evidence: { answers: [{ what: 'red/1.jpg', label: 'Red', expected: null }] },
+    })
+    t.match(await gate.run(subject, never), {
+      verdict: 'error',
+      reason: /neither a sample photo nor a reference image/,
+    })
+  },
+)
 
 t.test('another digest is an error and no pass, before and after', async t => {
   const subject = await subjectOf(t)

@@ -2,11 +2,13 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import { createServingClient } from '../../../client/serving.ts'
 import { datatypeOf } from '../../../contract/datatype.ts'
+import { WeirError } from '../../../contract/errors.ts'
 import type { GateEvidence, IntegrationSettings } from '../../../contract/gate.ts'
 import type { ModelManifest, TensorSpec } from '../../../contract/model-manifest.ts'
 import { prediction } from '../../../contract/prediction.ts'
 import type { Clock } from '../../../lib/clock.ts'
 import { createGate, type Gate, type GateSubject, type Measured } from './gate.ts'
+import { findLabelledPhotos } from './labelled-photos.ts'
 import { askAgain, photoRequest, type ServingAnswer } from './serving-request.ts'
 
 type Evidence = Extract<GateEvidence, { gate: 'integration' }>
@@ -49,6 +51,8 @@ async function lookAt(
     ...(await askReference(endpoint, subject, looking.signal)),
     ...(await askTests(endpoint, subject, looking)),
   ]
+  if (asked.length === 0 && needsPhoto(manifest))
+    asked.push(...(await askSample(endpoint, subject, looking.signal)))
   return {
     ...shapes,
     answers: asked.flatMap(({ answer }) => (answer ? [answer] : [])),
@@ -110,24 +114,49 @@ async function askReference(
 ): Promise<Asked[]> {
   const reference = 'server' in manifest ? undefined : manifest.reference
   if (reference === undefined) return []
-  const request = await photoRequest(join(folder, reference.image))
-  const { status, body } = await askAgain(endpoint, request, signal)
+  const { image, label } = reference
+  const answer = await askAgain(endpoint, await photoRequest(join(folder, image)), signal)
+  return [checkPrediction(answer, { what: image, labels: manifest.labels, expected: label })]
+}
+
+/** For a version that has neither a reference image nor samples beside it; what it says of one of the model's need not be right. */
+async function askSample(
+  endpoint: string,
+  { samples, manifest: { labels } }: GateSubject,
+  signal: AbortSignal,
+): Promise<Asked[]> {
+  const photos = await findLabelledPhotos(samples, labels ?? []).catch((error: unknown) => {
+    if (error instanceof WeirError && error.code === 'not_found') return []
+    throw error
+  })
+  const [photo] = photos
+  if (photo === undefined) return []
+  const answer = await askAgain(endpoint, await photoRequest(photo.path), signal)
+  return [checkPrediction(answer, { what: photo.file, labels, expected: null })]
+}
+
+interface Expected {
+  readonly what: string
+  readonly labels: readonly string[] | undefined
+  /** Null: any label will do. */
+  readonly expected: string | null
+}
+
+function checkPrediction({ status, body }: ServingAnswer, { what, labels, expected }: Expected): Asked {
   const parsed = prediction.safeParse(body)
-  const what = reference.image
-  if (status !== 200 || !parsed.success)
-    return [{ problem: `${what}: answered ${status}, and no prediction` }]
+  if (status !== 200 || !parsed.success) return { problem: `${what}: answered ${status}, and no prediction` }
   const { label, class_index: index, top_k: top } = parsed.data
-  const labels = manifest.labels ?? []
-  const answer = { what, label, expected: reference.label }
-  if (labels[index] !== label)
-    return [
-      { answer, problem: `${what}: class ${index} is "${labels[index]}" in the manifest, not "${label}"` },
-    ]
-  const stranger = top.find(ranked => !labels.includes(ranked.label))
-  if (stranger) return [{ answer, problem: `${what}: "${stranger.label}" is no label of the manifest` }]
-  if (label !== reference.label)
-    return [{ answer, problem: `${what}: must be "${reference.label}", it says "${label}"` }]
-  return [{ answer }]
+  const answer = { what, label, expected }
+  if (labels && labels[index] !== label)
+    return {
+      answer,
+      problem: `${what}: class ${index} is "${labels[index]}" in the manifest, not "${label}"`,
+    }
+  const stranger = labels && top.find(ranked => !labels.includes(ranked.label))
+  if (stranger) return { answer, problem: `${what}: "${stranger.label}" is no label of the manifest` }
+  if (expected !== null && label !== expected)
+    return { answer, problem: `${what}: must be "${expected}", it says "${label}"` }
+  return { answer }
 }
 
 const testAnswer = z.object({
@@ -173,8 +202,7 @@ function judgeIntegration(manifest: GateSubject['manifest'], evidence: Evidence)
       reason: `the declared contract does not hold: ${problems.join('; ')}`,
       evidence,
     }
-  const needsPhoto = 'server' in manifest || manifest.preprocessing.kind === 'image'
-  if (needsPhoto && answers.length === 0)
+  if (needsPhoto(manifest) && answers.length === 0)
     return {
       verdict: 'error',
       reason: 'it has neither a sample photo nor a reference image to be asked for',
@@ -186,4 +214,8 @@ function judgeIntegration(manifest: GateSubject['manifest'], evidence: Evidence)
     reason: `${answers.length} photos gave one${among}, shapes are as declared`,
     evidence,
   }
+}
+
+function needsPhoto(manifest: GateSubject['manifest']): boolean {
+  return 'server' in manifest || manifest.preprocessing.kind === 'image'
 }
