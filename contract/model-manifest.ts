@@ -96,7 +96,16 @@ const accuracy = z.strictObject({
   photos: z.int().min(1),
 })
 
-export const IMAGE_FEATURES = ['brightness', 'contrast', 'saturation', 'sharpness'] as const
+/** Of what comes and of what is predicted; serving/image-features.ts and models/training/features.py say how they are counted. */
+export const PROFILE_FEATURES = [
+  'brightness',
+  'contrast',
+  'saturation',
+  'sharpness',
+  'aspectRatio',
+  'megapixels',
+  'entropy',
+] as const
 
 /** How often a feature fell below each bound and beyond the last, on photos like the ones the model was trained for. */
 const featureProfile = z
@@ -106,7 +115,7 @@ export type FeatureProfile = z.infer<typeof featureProfile>
 
 const profile = z.strictObject({
   photos: z.int().min(1),
-  features: z.partialRecord(z.enum(IMAGE_FEATURES), featureProfile),
+  features: z.partialRecord(z.enum(PROFILE_FEATURES), featureProfile),
   /** Predicted labels, in the order of `labels`. */
   labels: z.array(z.int().min(0)).optional(),
 })

@@ -1,5 +1,5 @@
 import type { FeatureProfile, Profile } from '../contract/model-manifest.ts'
-import { IMAGE_FEATURES } from '../contract/model-manifest.ts'
+import { PROFILE_FEATURES } from '../contract/model-manifest.ts'
 import type { Observation } from './inference-messages.ts'
 
 export interface Drift {
@@ -47,7 +47,7 @@ export function createDrift(profile: Profile, window = WINDOW): Drift {
 
 function expectedCounts({ features, labels }: Profile): Map<string, readonly number[]> {
   const expected = new Map<string, readonly number[]>()
-  for (const name of IMAGE_FEATURES) {
+  for (const name of PROFILE_FEATURES) {
     const feature = features[name]
     if (feature) expected.set(name, feature.counts)
   }
@@ -55,11 +55,12 @@ function expectedCounts({ features, labels }: Profile): Map<string, readonly num
   return expected
 }
 
-function binsOf({ features, label }: Observation, profile: Profile): Map<string, number> {
+function binsOf({ features, label, entropy }: Observation, profile: Profile): Map<string, number> {
+  const values = { ...features, entropy }
   const bins = new Map<string, number>([['label', label]])
-  for (const name of IMAGE_FEATURES) {
+  for (const name of PROFILE_FEATURES) {
     const feature = profile.features[name]
-    if (feature) bins.set(name, binOf(features[name], feature))
+    if (feature) bins.set(name, binOf(values[name], feature))
   }
   return bins
 }

@@ -11,13 +11,25 @@ from dataset import evaluation_batches
 from photos import LABELS, Photo, list_photos
 
 
+def logits_of(model: Path, photos: list[Photo]) -> np.ndarray:
+    """One row for each photo."""
+    session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
+    return np.concatenate(
+        [session.run(None, {"input": images.numpy()})[0] for images, _ in evaluation_batches(photos)]
+    )
+
+
 def predictions(model: Path, photos: list[Photo]) -> np.ndarray:
     """The class of the largest logit for each photo."""
-    session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
-    logits = [
-        session.run(None, {"input": images.numpy()})[0] for images, _ in evaluation_batches(photos)
-    ]
-    return np.concatenate(logits).argmax(1)
+    return logits_of(model, photos).argmax(1)
+
+
+def entropies(logits: np.ndarray) -> np.ndarray:
+    """Of each row's probabilities: 0 for a certain prediction, 1 for a guess among all classes."""
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    shares = powers / powers.sum(axis=1, keepdims=True)
+    nats = -(shares * np.log(np.maximum(shares, np.finfo(float).tiny))).sum(axis=1)
+    return nats / np.log(logits.shape[1])
 
 
 def accuracy(predicted: np.ndarray, photos: list[Photo]) -> dict:

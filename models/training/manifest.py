@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 from PIL import Image
 
-from evaluate import evaluate, predictions
+from evaluate import entropies, evaluate, logits_of, predictions
 from features import features
 from photos import (
     CENTRE_CROP,
@@ -81,23 +81,33 @@ def profile_sample(folders: list[Path], seed: int) -> list[Photo]:
 
 
 def profile(model: Path, photos: list[Photo]) -> dict:
-    """Deciles of each feature and how often the model gives each label, against which drift is measured.
+    """Deciles of each feature, of the predictions' entropy, and how often the model gives each label, against which
+    drift is measured.
 
-    A value on an edge belongs to the bin above it.
+    A value on an edge belongs to the bin above it. Deciles that fall together are one edge.
     """
-    measured = [features(to_pixels(load(photo.path))) for photo in photos]
+    logits = logits_of(model, photos).astype(np.float64)
+    measured = []
+    for photo, entropy in zip(photos, entropies(logits)):
+        image = load(photo.path)
+        measured.append({**features(to_pixels(image), image.size), "entropy": entropy})
     described = {}
     for name in measured[0]:
         values = np.array([row[name] for row in measured])
-        bounds = [round(float(q), 6) for q in np.quantile(values, np.arange(1, 10) / 10)]
-        counts = np.bincount(np.searchsorted(bounds, values, side="right"), minlength=10)
+        bounds = sorted({rounded(q) for q in np.quantile(values, np.arange(1, 10) / 10)})
+        counts = np.bincount(np.searchsorted(bounds, values, side="right"), minlength=len(bounds) + 1)
         described[name] = {"bounds": bounds, "counts": counts.tolist()}
-    labels = Counter(predictions(model, photos).tolist())
+    labels = Counter(logits.argmax(1).tolist())
     return {
         "photos": len(photos),
         "features": described,
         "labels": [labels[index] for index in range(len(LABELS))],
     }
+
+
+def rounded(value: float) -> float:
+    """Short, and never so small that it would be printed with an exponent."""
+    return round(float(value), 6 if value >= 1e-4 else 4)
 
 
 def architecture(model: Path, family: str, precision: str, limits: list[int]) -> dict:

@@ -37,6 +37,21 @@ t.test('images like the profile have an index near 0, others a large one', async
   t.ok((brighter.psi().get('label') ?? 1) < 0.01)
 })
 
+t.test('size, shape and the certainty of predictions are compared too', async t => {
+  const bins = { bounds: [0.5], counts: [50, 50] }
+  const profile = { photos: 100, features: { aspectRatio: bins, megapixels: bins, entropy: bins } }
+  const drift = createDrift(profile)
+  const { features, label } = observation(0.5, 0)
+  for (let n = 0; n < 200; n++) {
+    const value = n % 2
+    drift.observe({ features: { ...features, aspectRatio: value, megapixels: value }, label, entropy: 1 })
+  }
+  const psi = drift.psi()
+  t.ok((psi.get('aspectRatio') ?? 1) < 0.01)
+  t.ok((psi.get('megapixels') ?? 1) < 0.01)
+  t.ok((psi.get('entropy') ?? 0) > 0.25, 'all of them guesses')
+})
+
 t.test('only the latest images count', async t => {
   const drift = createDrift(PROFILE, 400)
   for (let n = 0; n < 400; n++) drift.observe(observation(0.9, 0))
