@@ -11,8 +11,7 @@ export function addAudit(program: Command): void {
   withConnection(audit.command('verify'))
     .description('find any record that was changed, removed or moved; exit code 1 if there is one')
     .option('--head <seq:hash>', 'what an earlier verification printed, which must still hold')
-    // `audit` has the same options and takes them first, wherever they stand
-    .action((_, command: Command) => verify(command.optsWithGlobals()))
+    .action(verify)
 }
 
 async function list(options: ConnectOptions & { subject?: string; limit: string }): Promise<void> {

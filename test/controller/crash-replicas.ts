@@ -105,7 +105,7 @@ export const ROLLING: Readonly<Record<string, Script>> = {
       manual(30),
       ...seconds(2),
       verb('resume'),
-      ...seconds(1),
+      ...seconds(8),
       verb('pause'),
       ...seconds(6),
     ],
