@@ -1,10 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { parse } from 'yaml'
 import { z } from 'zod'
-import { WeirError } from '../../contract/errors.ts'
 import { durationMs } from '../../contract/units.ts'
-import { describeIssues } from '../../lib/parse.ts'
+import { parseSettings } from '../settings-file.ts'
 
 const address = z.strictObject({ url: z.url({ protocol: /^https?$/ }) })
 
@@ -79,15 +77,5 @@ export async function readAlertsConfig(stateDir: string, path?: string): Promise
 }
 
 export function parseAlertsConfig(text: string, file: string): AlertsConfig {
-  const parsed = alertsConfig.safeParse(parseYaml(text, file) ?? {})
-  if (parsed.success) return parsed.data
-  throw new WeirError('invalid_setting', `${file}: ${describeIssues(parsed.error)}`)
-}
-
-function parseYaml(text: string, file: string): unknown {
-  try {
-    return parse(text)
-  } catch (cause) {
-    throw new WeirError('invalid_setting', `${file} is not YAML`, { cause })
-  }
+  return parseSettings(alertsConfig, text, file).settings
 }

@@ -6,21 +6,9 @@ import {
   type Waiting,
 } from '../../controller/lifecycle/gates/end-of-version.ts'
 import type { SeenExit } from '../../controller/runtime/facts.ts'
+import { CRASH, MIB } from './exit.ts'
 
 // Which gate a version failed that died, or refused, before it was measured or while it was.
-
-const MIB = 2 ** 20
-
-const CRASH: SeenExit = {
-  at: 5000,
-  pid: 7,
-  cause: 'crash',
-  code: 3,
-  signal: null,
-  peakBytes: 900 * MIB,
-  limitBytes: null,
-  reason: 'ended with code 3',
-}
 
 const WAITING: Waiting = {
   status: { kind: 'starting', endpoints: ['http://127.0.0.1:1'], reason: 'the model is loading' },

@@ -7,11 +7,11 @@ import { judgeComparison } from '../../controller/lifecycle/gates/shadow.ts'
 import { signTest } from '../../controller/lifecycle/gates/sign-test.ts'
 import { judgeAnswer } from '../../controller/lifecycle/gates/webhook.ts'
 import type { SeenExit } from '../../controller/runtime/facts.ts'
+import { CRASH, MIB } from './exit.ts'
 
 // What gates decide of what they measured, at the limits and beside them.
 
 const LOAD = { successAbove: 0.95, p95BelowMs: 2000 }
-const MIB = 2 ** 20
 
 function attempts(count: number, change: Partial<Attempt> = {}): Attempt[] {
   return Array.from({ length: count }, () => ({ status: 200, timedOut: false, ms: 100, ...change }))
@@ -69,16 +69,6 @@ t.test('redirects and client errors are no successes', async t => {
   t.match(judgeLoad([...attempts(95), ...attempts(5, { status: 204 })], LOAD), { verdict: 'pass' })
 })
 
-const CRASH: SeenExit = {
-  at: 5000,
-  pid: 7,
-  cause: 'crash',
-  code: 3,
-  signal: null,
-  peakBytes: 900 * MIB,
-  limitBytes: null,
-  reason: 'ended with code 3',
-}
 const RESOURCES = {
   requests: 50,
   loadedBytes: 300 * MIB,
