@@ -49,8 +49,9 @@ export async function decodeImage(
   { maxPixels, inTurn = work => work() }: ImageLimits,
 ): Promise<DecodedImage> {
   refuseByContent(bytes)
-  const { width, height } = await readSize(bytes, maxPixels)
-  const decode = () => resizeAndCrop(open(bytes, maxPixels), { width, height }, preprocessing)
+  const image = open(bytes, maxPixels)
+  const { width, height } = await readSize(image, maxPixels)
+  const decode = () => resizeAndCrop(image, { width, height }, preprocessing)
   const pixels = await (width * height > LARGE_PIXELS ? inTurn(decode) : decode()).catch(refuseBroken)
   return { pixels, width, height }
 }
@@ -71,8 +72,8 @@ function open(bytes: Uint8Array, maxPixels: number): Sharp {
   return sharp(bytes, { failOn: 'error', limitInputPixels: maxPixels, ignoreIcc: true, autoOrient: true })
 }
 
-async function readSize(bytes: Uint8Array, maxPixels: number): Promise<{ width: number; height: number }> {
-  const { autoOrient } = await open(bytes, maxPixels).metadata().catch(refuseBroken)
+async function readSize(image: Sharp, maxPixels: number): Promise<{ width: number; height: number }> {
+  const { autoOrient } = await image.metadata().catch(refuseBroken)
   const { width, height } = autoOrient
   if (width * height > maxPixels) throw tooManyPixels()
   if (Math.max(width, height) > MAX_ASPECT * Math.min(width, height)) {
