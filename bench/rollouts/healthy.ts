@@ -2,6 +2,7 @@ import { parseExposition } from '../../lib/exposition.ts'
 import type { Target } from '../gateway/bench.ts'
 import { table } from '../gateway/table.ts'
 import { inLanes, medianOf, type RolloutBench } from './bench.ts'
+import { inWords, watchOwnDelays } from './own-delays.ts'
 import {
   ownPort,
   rolloutFile,
@@ -16,7 +17,7 @@ import {
 // same two servers behind all routes. Both fail and refuse as often, by chance. Only waits are short: a route's time-out, and with it
 // the settling time that follows from it, and the time between looks. Counters and clocks are what they are.
 
-const LANES = 5
+const LANES = 6
 const LEAST_REQUESTS = 2000
 const CHANCES = { failures: 0.01, refusals: 0.005 }
 const INTERVAL = '500ms'
@@ -28,10 +29,10 @@ const FULL = {
   requestsPerSecond: 80,
   timeoutMs: 2000,
   analysis: { interval: INTERVAL },
-  /** The last step is for a lucky rollout that would be over too soon. */
+  /** About 3,000 requests and 45 s each. The last step is for a lucky rollout that would be over too soon. */
   steps: [
-    { setWeight: 10 },
-    { ramp: { riskBudget: '1pp', to: 95 } },
+    { setWeight: 20 },
+    { ramp: { riskBudget: '2pp', to: 95 } },
     { analysis: { excess: '5pp', minRequests: 1000 } },
   ],
 }
@@ -50,6 +51,7 @@ interface Plan {
 }
 
 interface Run {
+  readonly name: string
   readonly phase: string
   readonly cause: string | null
   readonly reason: string
@@ -73,22 +75,51 @@ export async function measureHealthy(bench: RolloutBench): Promise<Target[]> {
   const loads = stack.routes.map(route => route.load(plan.requestsPerSecond))
   await Promise.all(loads.map(untilFlowing))
   const stable = loads.map(() => '1')
-  let done = 0
+  const delays = watchOwnDelays()
+  const progress = createProgress(runs)
   const all = await inLanes(lanes, runs, async (_, lane) => {
     const modelVersion = stable[lane] === '1' ? '2' : '1'
     const answered = () => loads[lane]?.snapshot().answered ?? 0
     const run = await rollOut(stack, lane, { plan, modelVersion, answered })
     if (run.phase === 'Promoted') stable[lane] = modelVersion
-    done += 1
-    if (run.phase !== 'Promoted') bench.print(`  ${run.phase} (${run.cause}): ${run.reason}`)
-    if (done % 10 === 0 || done === runs) bench.print(`  ${done} of ${runs} are over`)
+    for (const line of progress(run)) bench.print(line)
     return run
   })
+  delays.stop()
   await Promise.all(loads.map(load => load.stop()))
   bench.print(summary(all))
+  for (const run of all.filter(isOtherwiseOver)) bench.print(`not promoted: ${ended(run)}`)
   const unplanned = await countUnplanned(stack)
-  bench.print(`failures other than those by chance, of all routes: ${unplanned}\n`)
+  bench.print(`failures other than those by chance, of all routes: ${unplanned}`)
+  bench.print(`${inWords(delays.read())}\n`)
   return targetsOf(all, bench.short)
+}
+
+const PROGRESS_EVERY = 10
+
+/** What is to be said when a rollout is over: how it went, and now and then when all will be. */
+function createProgress(runs: number): (run: Run) => readonly string[] {
+  const began = Date.now()
+  let done = 0
+  return run => {
+    done += 1
+    const figures = `${run.requests} requests, ${run.counted} counted, evidence of harm ${run.evidence.toFixed(2)} at most`
+    const line = `  ${done}: ${ended(run)}; ${run.seconds.toFixed(1)} s, ${figures}`
+    if (done % PROGRESS_EVERY !== 0 && done !== runs) return [line]
+    const spentMs = Date.now() - began
+    const end = new Date(began + (spentMs / done) * runs).toTimeString().slice(0, 8)
+    const when = done === runs ? '' : `; all will be at about ${end}`
+    return [line, `  ${done} of ${runs} are over after ${(spentMs / 60_000).toFixed(1)} min${when}`]
+  }
+}
+
+function isOtherwiseOver({ phase }: Run): boolean {
+  return phase !== 'Promoted'
+}
+
+function ended(run: Run): string {
+  const { name, phase, cause, reason } = run
+  return isOtherwiseOver(run) ? `${name} ${phase} (${cause}): ${reason}` : `${name} ${phase}`
 }
 
 async function startPair(bench: RolloutBench, lanes: number, timeoutMs: number): Promise<RolloutStack> {
@@ -127,6 +158,7 @@ async function rollOut(stack: RolloutStack, lane: number, promotion: Promotion):
   const { phase, cause, message, decision, startedAt, endedAt } = over
   const { stable = 0, candidate = 0 } = decision?.exposure ?? {}
   return {
+    name,
     phase,
     cause,
     reason: decision?.reason ?? message,
