@@ -95,7 +95,10 @@ const auditRecord = z.object({
   action: z.string(),
   subject: z.string(),
   reason: z.string(),
+  /** What it was decided on, such as the results of gates. */
+  evidence: z.unknown().optional(),
 })
+export type AuditRecord = z.infer<typeof auditRecord>
 
 const verification = z.object({
   records: z.number(),
