@@ -14,7 +14,8 @@ import { measureWithdrawals } from './rollouts/withdrawals.ts'
 // many at a time: a gateway, a controller, and `weir serve` for each version, which keeps a server running that waits as long as a
 // model would compute. In full it takes about 35 minutes, of which 26 go to the healthy ones; --short goes through each part once,
 // within a minute. Ends with 1 when a target is missed. Where other programs take the processor, a process that has to wait makes
-// several requests late at once, and is withdrawn for it: --latency-tolerance 8 has healthy rollouts tolerate that.
+// several requests late at once, and is withdrawn for it: --latency-burst 250ms counts those as one, and
+// --latency-tolerance 8 has healthy rollouts tolerate them.
 
 const PARTS: Readonly<Record<string, Part>> = {
   withdrawals: measureWithdrawals,
@@ -28,6 +29,7 @@ const { values } = parseArgs({
     runs: { type: 'string' },
     lanes: { type: 'string' },
     'latency-tolerance': { type: 'string' },
+    'latency-burst': { type: 'string' },
     short: { type: 'boolean', default: false },
   },
 })
@@ -35,7 +37,11 @@ const parts = values.only.split(',').map(partNamed)
 const runs = wholeNumber('runs', values.runs)
 const lanes = wholeNumber('lanes', values.lanes)
 const toleranceRatio = wholeNumber('latency-tolerance', values['latency-tolerance'])
-const tolerance = toleranceRatio === undefined ? {} : { latency: { toleranceRatio } }
+const burst = values['latency-burst']
+const latency = {
+  ...(toleranceRatio !== undefined && { toleranceRatio }),
+  ...(burst !== undefined && { burst }),
+}
 const { short } = values
 
 const print = (line: string) => void process.stdout.write(`${line}\n`)
@@ -57,7 +63,7 @@ try {
       short,
       runs,
       lanes,
-      tolerance,
+      latency,
       processes,
       dir: join(dir, String(index)),
       print,

@@ -55,6 +55,8 @@ const analysis = z.strictObject({
       quantile: z.number().gt(0).lt(1).default(0.95),
       atMostMs: z.number().positive().optional(),
       toleranceRatio: ratio.default(1.1),
+      /** How long a process may have to wait for a processor: requests that it makes late meanwhile count as one. */
+      burst: durationMs.refine(ms => ms <= 10_000, 'must be at most 10s').default(0),
     })
     .optional(),
   /**

@@ -9,8 +9,8 @@ export interface RolloutBench {
   readonly runs: number | undefined
   /** How many of them at a time. */
   readonly lanes: number | undefined
-  /** What healthy rollouts in full have in `analysis` beside the rest: the tolerance for latency that was asked for. */
-  readonly tolerance: { readonly latency?: { readonly toleranceRatio: number } }
+  /** What healthy rollouts in full have in `analysis.latency`, where it was asked for; the judge's defaults otherwise. */
+  readonly latency: { readonly toleranceRatio?: number; readonly burst?: string }
   readonly processes: Processes
   /** For state, models and configurations; it goes when the bench ends. */
   readonly dir: string

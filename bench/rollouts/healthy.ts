@@ -64,7 +64,7 @@ interface Run {
 }
 
 export async function measureHealthy(bench: RolloutBench): Promise<Target[]> {
-  const plan = bench.short ? SHORT : { ...FULL, analysis: { ...FULL.analysis, ...bench.tolerance } }
+  const plan = bench.short ? SHORT : { ...FULL, analysis: { ...FULL.analysis, latency: bench.latency } }
   const runs = bench.runs ?? plan.runs
   const lanes = Math.min(bench.lanes ?? LANES, runs)
   bench.print(

@@ -64,7 +64,7 @@ export async function measureOutage(bench: RolloutBench): Promise<Target[]> {
   if (load === undefined) throw new Error('there is no route')
   await untilFlowing(load)
 
-  const tolerant = { ...bench.tolerance, ...analysis }
+  const tolerant = { latency: bench.latency, ...analysis }
   const spec = { modelVersion: '2', strategy: { canary: { steps } }, analysis: tolerant }
   const { name } = await stack.controller.startRollout(rolloutFile('r0', spec))
   const timeline = createTimeline(bench.print)

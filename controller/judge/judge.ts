@@ -100,6 +100,7 @@ export function judgeOptions(spec: RolloutSpec, timing: JudgeTiming = {}): Judge
     maxPolls: Math.max(1, deadlineSeconds / intervalSeconds),
     failureToleranceRatio: analysis.successRate?.toleranceRatio ?? DEFAULT_TOLERANCE_RATIO,
     latencyToleranceRatio: analysis.latency?.toleranceRatio ?? DEFAULT_TOLERANCE_RATIO,
+    latencyBurstSeconds: (analysis.latency?.burst ?? 0) / 1000,
     successAtLeast: analysis.successRate?.atLeast,
     latencyObjective: objectiveOf(analysis.latency),
     ladder: ladderOf(strategy.canary?.steps ?? [], analysis.riskBudget, timing.processes),

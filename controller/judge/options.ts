@@ -10,6 +10,8 @@ export interface JudgeOptions {
   readonly maxPolls: number
   readonly failureToleranceRatio: number
   readonly latencyToleranceRatio: number
+  /** Requests that come within this time of each other may be late together; 0: each by itself. */
+  readonly latencyBurstSeconds: number
   /** The least share of successes, if one was asked for. */
   readonly successAtLeast: number | undefined
   readonly latencyObjective: LatencyObjective | undefined

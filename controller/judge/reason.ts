@@ -32,16 +32,20 @@ export function explain(reasons: Reasons): string {
 
 /** What makes latency mean something else than the rollout's file says. */
 function remarks({ verdict, gate, options }: Reasons): readonly string[] {
-  const coarse = verdict.isCoarse()
-    ? ['latency buckets are more than 1.25 apart, so no latency tolerance applies']
-    : []
+  const { latencyBurstSeconds: burst } = options
+  const general = [
+    ...(burst > 0 ? [`requests within ${toMs(burst)} of each other count as one where they are late`] : []),
+    ...(verdict.isCoarse()
+      ? ['latency buckets are more than 1.25 apart, so no latency tolerance applies']
+      : []),
+  ]
   const bound = gate.objectiveBoundSeconds()
   const atMost = options.latencyObjective?.atMostSeconds
-  if (bound === undefined || atMost === undefined) return coarse
+  if (bound === undefined || atMost === undefined) return general
   if (bound === null)
-    return [...coarse, `no latency bucket reaches ${toMs(atMost)}, so nothing is known about it`]
-  if (Math.abs(bound / atMost - 1) < 1e-3) return coarse
-  return [...coarse, `${toMs(atMost)} is between two latency buckets and judged at ${toMs(bound)}`]
+    return [...general, `no latency bucket reaches ${toMs(atMost)}, so nothing is known about it`]
+  if (Math.abs(bound / atMost - 1) < 1e-3) return general
+  return [...general, `${toMs(atMost)} is between two latency buckets and judged at ${toMs(bound)}`]
 }
 
 function toMs(seconds: number): string {

@@ -1,5 +1,6 @@
 import type { Decision, HarmCause } from '../../contract/history.ts'
 import type { Block } from '../evidence/blocks.ts'
+import { thinDurations } from './bursts.ts'
 import { logSum } from './e-value.ts'
 import { createHarm, createRestartMass } from './harm.ts'
 import { createLatency } from './latency.ts'
@@ -98,7 +99,7 @@ function createParts(options: JudgeOptions) {
       if (failures) failure.step(failures)
       const clientErrors = clientErrorsOf(block)
       if (clientErrors) clientError.step(clientErrors)
-      latency.step(block)
+      latency.step(thinDurations(block, options.latencyBurstSeconds))
       const slow = options.latencyObjective && slowOf(block, options.latencyObjective.atMostSeconds)
       objectives.step({ failures: candidateShare(failures), slow: candidateShare(slow) })
     },
