@@ -31,7 +31,8 @@ export interface PipelineReconcilerOptions {
 }
 
 const TICK_MS = 300
-const ACTOR = 'pipeline'
+/** Who did what the pipeline did, in the audit. */
+export const ACTOR = 'pipeline'
 
 /**
  * Carries runs forward: observe → decide → persist → apply. What a step begins elsewhere is begun in the same commit as the run
@@ -90,7 +91,7 @@ export function createPipelineReconciler(options: PipelineReconcilerOptions) {
     for (const step of after.steps) {
       const { name, status, message, evidence } = step
       if (status === stepOf(before, name)?.status || status === 'pending') continue
-      if (status === 'skipped' && after.phase !== 'Running') continue // that the run ended says it
+      if (status === 'skipped' && STOPPED.has(after.phase)) continue // that the run was stopped says it
       record(after, {
         action: `${name} ${status}`,
         reason: message === '' ? after.message : message,
@@ -233,6 +234,7 @@ export function createPipelineReconciler(options: PipelineReconcilerOptions) {
   }
 }
 
+const STOPPED: ReadonlySet<Run['phase']> = new Set(['Reverting', 'Error'])
 const RETRIED: ReadonlySet<string> = new Set(['conflict', 'precondition_failed', 'too_many_requests'])
 
 /** As the audit knows a run; rollouts may bear the same names. */

@@ -8,7 +8,7 @@ import type { ModelVersion, Registry } from '../registry/registry.ts'
 import type { VerbRequest } from '../rollouts/rollout-service.ts'
 import type { Store } from '../store.ts'
 import { breakOff, whenOf } from './pipeline-machine.ts'
-import { pipelineSubject } from './pipeline-reconcile.ts'
+import { ACTOR, pipelineSubject } from './pipeline-reconcile.ts'
 import { newRun, stepOf, type Run } from './pipeline-run.ts'
 import { readPipeline } from './pipeline-settings.ts'
 import type { PipelineStore, StoredRun } from './pipeline-store.ts'
@@ -130,8 +130,12 @@ export function createPipelines(options: PipelinesOptions) {
       const { source, settings } = await readPipeline(modelsDir, model)
       if (settings.onRegistration) create(start, source)
     } catch (error) {
-      const run = create(start, {})
-      store.transaction(() => runs.save(breakOff(run, describeProblem(error), clock.now())))
+      // in one commit: a run that is there would go on with the defaults
+      store.transaction(() => {
+        const run = breakOff(create(start, {}), describeProblem(error), clock.now())
+        runs.save(run)
+        record(run.id, ACTOR, 'error', run.message)
+      })
     }
     nudge()
   }

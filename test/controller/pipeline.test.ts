@@ -259,6 +259,11 @@ t.test(
     await control.registry.register('food11', 'models/food11/2', { actor: 'ada' })
     await control.pipelines.takeRegistered()
     t.match(control.pipelines.list(), [{ phase: 'Error', message: /aproval/ }])
+    const [broken] = control.pipelines.list()
+    t.match(control.audit.list({ subject: `pipeline/${broken?.id}` }), [
+      { actor: 'pipeline', action: 'error', reason: /aproval/ },
+      { actor: 'ada', action: 'started' },
+    ])
     writePipeline(world, 'onRegistration: false\n')
     await control.registry.register('food11', 'models/food11/1', { actor: 'ada' })
     await control.pipelines.takeRegistered()
