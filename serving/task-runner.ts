@@ -35,7 +35,7 @@ export function createTaskRunner(options: TaskRunnerOptions): RunTasks {
   const compute = createComputation(options)
   const inTurn = createTurns()
   return async tasks => {
-    const prepared = await Promise.all(tasks.map(prepare))
+    const prepared = (await Promise.all(tasks.map(prepare))).map(unlessLate)
     const usable = prepared.filter(one => one.kind === 'prepared')
     // what the session throws fails these tasks and no more; uncaught it would take the thread, and with it the process
     const results = await inTurn(() => compute(usable)).catch((error: unknown) =>
@@ -54,6 +54,7 @@ interface Prepared {
   /** Rows for an image model; empty where the tensors go to the graph as they are. */
   readonly rows: readonly ImageRow[]
   readonly photos: readonly DecodedImage[]
+  readonly deadlineAt: number | undefined
   readonly decodeMs: number
 }
 
@@ -65,12 +66,10 @@ function createPreparation({ model, maxPixels, tokenize }: TaskRunnerOptions) {
   async function prepare({ task, deadlineAt }: DispatchedTask): Promise<Preparation> {
     const begun = performance.now()
     try {
-      if (deadlineAt !== undefined && Date.now() > deadlineAt) {
-        throw new WeirError('deadline_exceeded', 'the time that the client gave had passed')
-      }
+      if (isLate(deadlineAt)) throw tooLate()
       const request = await readTask(task, model, tokenize)
       const { rows, photos } = await rowsOf(request)
-      return { kind: 'prepared', request, rows, photos, decodeMs: performance.now() - begun }
+      return { kind: 'prepared', request, rows, photos, deadlineAt, decodeMs: performance.now() - begun }
     } catch (error) {
       return { kind: 'failed', result: failed(error, { ...NO_TIME, decodeMs: performance.now() - begun }) }
     }
@@ -88,6 +87,20 @@ function createPreparation({ model, maxPixels, tokenize }: TaskRunnerOptions) {
   }
 
   return prepare
+}
+
+/** A large photo takes longer to decode than to compute; by now its client may have given up. */
+function unlessLate(one: Preparation): Preparation {
+  if (one.kind === 'failed' || !isLate(one.deadlineAt)) return one
+  return { kind: 'failed', result: failed(tooLate(), { ...NO_TIME, decodeMs: one.decodeMs }) }
+}
+
+function isLate(deadlineAt: number | undefined): boolean {
+  return deadlineAt !== undefined && Date.now() > deadlineAt
+}
+
+function tooLate(): WeirError {
+  return new WeirError('deadline_exceeded', 'the time that the client gave had passed')
 }
 
 async function readTask(

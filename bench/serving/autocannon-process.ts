@@ -3,13 +3,12 @@ import autocannon from 'autocannon'
 import type { Load, LoadResult } from './load.ts'
 import { FORM_TYPE } from './photos.ts'
 
-const [{ url, forms, connections, seconds, perSecond }] = (await once(process, 'message')) as [Load]
+const [{ url, forms, connections, seconds }] = (await once(process, 'message')) as [Load]
 const result = await autocannon({
   url,
   connections,
   duration: seconds,
   timeout: 30,
-  ...(perSecond !== undefined && { overallRate: perSecond }),
   requests: forms.map(form => ({ method: 'POST', headers: { 'content-type': FORM_TYPE }, body: form })),
 })
 const answer: LoadResult = {

@@ -12,8 +12,11 @@ export interface Load {
   readonly forms: readonly Buffer[]
   readonly connections: number
   readonly seconds: number
-  /** Requests a second over all connections; as many as are answered where it is absent. */
-  readonly perSecond?: number
+}
+
+export interface PacedLoad extends Load {
+  /** Over all connections. */
+  readonly perSecond: number
 }
 
 export interface LoadResult {
@@ -26,10 +29,12 @@ export interface LoadResult {
   readonly other: number
 }
 
+export const runAutocannon = (load: Load) => runProcess('./autocannon-process.ts', load)
+
+export const runPaced = (load: PacedLoad) => runProcess('./paced-process.ts', load)
+
 /** autocannon needs about half a millisecond of a core for a photo; wrk needs a tenth, and measures the server rather than itself. */
-export const runLoad: (load: Load) => Promise<LoadResult> = hasWrk()
-  ? load => (load.perSecond === undefined ? runWrk(load) : runAutocannon(load))
-  : runAutocannon
+export const runLoad: (load: Load) => Promise<LoadResult> = hasWrk() ? runWrk : runAutocannon
 
 function hasWrk(): boolean {
   try {
@@ -59,12 +64,11 @@ async function runWrk({ url, forms, connections, seconds }: Load): Promise<LoadR
 }
 
 /** In a process of its own, so that probes of this one are not held up by it. */
-export async function runAutocannon(load: Load): Promise<LoadResult> {
-  const program = fileURLToPath(new URL('./autocannon-process.ts', import.meta.url))
-  const child = fork(program, { serialization: 'advanced' })
+async function runProcess(program: string, load: Load): Promise<LoadResult> {
+  const child = fork(fileURLToPath(new URL(program, import.meta.url)), { serialization: 'advanced' })
   child.send(load)
   return new Promise((resolve, reject) => {
     child.once('message', message => resolve(message as LoadResult))
-    child.once('exit', code => reject(new Error(`autocannon ended with code ${code}`)))
+    child.once('exit', code => reject(new Error(`${program} ended with code ${code}`)))
   })
 }

@@ -2,7 +2,7 @@ import { parseExposition } from '../../lib/exposition.ts'
 import { NAMES, type Contender } from './contenders.ts'
 import { quantile } from './figures.ts'
 import { probeHealth } from './health.ts'
-import { runLoad, type Load, type LoadResult } from './load.ts'
+import { runLoad, runPaced, type Load, type LoadResult } from './load.ts'
 import { readProcessTree } from './process-tree.ts'
 import { startServer, type ServerProcess } from './server-process.ts'
 
@@ -64,7 +64,7 @@ export async function loadAndCount(
 }
 
 async function measurePaced(load: Omit<Load, 'connections'>, perSecond: number): Promise<Metrics> {
-  const { answered, seconds, p50Ms, p99Ms } = await runLoad({
+  const { answered, seconds, p50Ms, p99Ms } = await runPaced({
     ...load,
     perSecond,
     connections: PACED_CONNECTIONS,
@@ -80,24 +80,24 @@ async function measureHealth(server: ServerProcess, load: Omit<Load, 'connection
   const probe = probeHealth(server.healthUrl)
   await runLoad({ ...load, connections: FULL_LOAD_CONNECTIONS })
   const times = await probe.stop()
-  const { p99, max } = await readEventLoop(server.url)
+  const { busyMs, lateMs } = await readEventLoop(server.url)
   return {
     'health p50': quantile(times, 0.5),
     'health p99': quantile(times, 0.99),
-    'event loop p99': p99,
-    'event loop max': max,
+    'thread busy': busyMs,
+    'thread late': lateMs,
   }
 }
 
-/** The delays are between two timers of so many milliseconds: https://nodejs.org/api/perf_hooks.html#perf_hooksmonitoreventloopdelayoptions */
-const EVENT_LOOP_RESOLUTION_MS = 10
-
-export async function readEventLoop(url: string): Promise<{ p99: number; max: number }> {
+/** What the HTTP thread computed in one go, at most, and by how much it came late at p99, since the last reading. */
+export async function readEventLoop(url: string): Promise<{ busyMs: number; lateMs: number }> {
   const samples = parseExposition(await (await fetch(`${url}/metrics`)).text())
-  const delayMs = (name: string) =>
-    1000 * (samples.find(sample => sample.name === name)?.value ?? Number.NaN) - EVENT_LOOP_RESOLUTION_MS
+  const inMs = (name: string, quantile: string) =>
+    1000 *
+    (samples.find(sample => sample.name === name && sample.labels['quantile'] === quantile)?.value ??
+      Number.NaN)
   return {
-    p99: delayMs('nodejs_eventloop_lag_p99_seconds'),
-    max: delayMs('nodejs_eventloop_lag_max_seconds'),
+    busyMs: inMs('weir_serving_event_loop_busy_seconds', '1'),
+    lateMs: inMs('weir_serving_event_loop_delay_seconds', '0.99'),
   }
 }

@@ -40,7 +40,7 @@ export function printFigures(
     const value = (metric: string) => figures.median(keyOf(NAMES.OURS, precision), metric).toFixed(1)
     console.log(
       `${keyOf(NAMES.OURS, precision)}, every core busy: health ${value('health p50')} ms (p99 ${value('health p99')}), ` +
-        `HTTP thread held up ${value('event loop p99')} ms at p99, ${value('event loop max')} at most`,
+        `the HTTP thread computed ${value('thread busy')} ms in one go at most, and came late by ${value('thread late')} at p99`,
     )
   }
 }

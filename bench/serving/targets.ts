@@ -16,6 +16,7 @@ export const keyOf = (name: string, precision: Precision) => `${name}, ${precisi
 const MIN_SHARE_OF_LIMIT = 0.95
 const MAX_READY_MS = 1500
 const MAX_HEALTH_MS = 20
+const MAX_BUSY_MS = 5
 
 const RATIOS: readonly [precision: Precision, peer: string, peerPrecision: Precision, least: number][] = [
   ['fp32', NAMES.FASTAPI, 'fp32', 1.15],
@@ -37,6 +38,11 @@ export function judge(figures: Figures): Verdict[] {
     ),
     atMost('ready, fp32', figures.median(keyOf(NAMES.OURS, 'fp32'), 'ready'), MAX_READY_MS),
     atMost('health p99 at full load', figures.median(keyOf(NAMES.OURS, 'fp32'), 'health p99'), MAX_HEALTH_MS),
+    atMost(
+      'the HTTP thread, in one go',
+      figures.median(keyOf(NAMES.OURS, 'fp32'), 'thread busy'),
+      MAX_BUSY_MS,
+    ),
   ]
 }
 
