@@ -64,8 +64,11 @@ function outlookLines({ endedAt, outlook, warnings }: Rollout): readonly string[
   if (endedAt !== null) return []
   const told = warnings.map(({ name, message }) => `  warning (${name}): ${message}`)
   if (outlook === null || outlook.seconds === null) return told
-  const until = outlook.needsPerson ? 'somebody is asked' : 'it is promoted'
-  return [`  about ${Math.ceil(outlook.seconds)} s until ${until}, if it is as good as stable`, ...told]
+  const uncounted = outlook.needsPerson ? ', not counting what it takes a person to answer' : ''
+  return [
+    `  about ${Math.ceil(outlook.seconds)} s until it is promoted, if it is as good as stable${uncounted}`,
+    ...told,
+  ]
 }
 
 function metricLines({ metrics }: Rollout): readonly string[] {

@@ -34,15 +34,21 @@ export function climbSeconds(stages: readonly Stage[], climber: Climber): number
     const settling = stage.weightPercent === weightPercent ? 0 : climber.settleSeconds
     const counting = Math.max(countingSeconds(stage, metrics, climber), stage.minSeconds - settling)
     if (counting === Infinity) return Infinity
-    const requests = counting * candidateRate(stage, climber)
-    metrics = metrics.map(({ standing, rate }) => {
-      const added = expectedLines(exposureOf(stage, climber), rate, standing.phi)
-      return { rate, standing: { ...standing, lines: addTo(standing.lines, added, requests) } }
-    })
+    metrics = withEvidence(stage, { ...climber, metrics }, counting)
     weightPercent = stage.weightPercent
     seconds += settling + counting + climber.intervalSeconds / 2 // looks find it out half an interval later
   }
   return seconds
+}
+
+/** Without requests of the candidate's there is none. */
+function withEvidence(stage: Stage, climber: Climber, seconds: number): Climber['metrics'] {
+  if (stage.weightPercent === 0) return climber.metrics
+  const requests = seconds * candidateRate(stage, climber)
+  return climber.metrics.map(({ standing, rate }) => {
+    const added = expectedLines(exposureOf(stage, climber), rate, standing.phi)
+    return { rate, standing: { ...standing, lines: addTo(standing.lines, added, requests) } }
+  })
 }
 
 function countingSeconds(stage: Stage, metrics: Climber['metrics'], climber: Climber): number {

@@ -1,7 +1,7 @@
 import { newlyFallen } from './arms.ts'
-import { toRate } from './outlook.ts'
+import { notCounted, toRate } from './outlook.ts'
 import { inWords } from './duration.ts'
-import { isAnnounced, type Expectation, type RolloutState } from './rollout-state.ts'
+import { isAnnounced, type Expectation, type Outlook, type RolloutState } from './rollout-state.ts'
 
 export interface Change {
   readonly action: string
@@ -14,7 +14,9 @@ export function describeChanges(before: RolloutState, after: RolloutState): read
   const warned = new Set(before.warnings.map(({ name }) => name))
   return [
     ...decided(before, after),
-    ...(before.expectation === null && after.expectation !== null ? [expected(after.expectation)] : []),
+    ...(before.expectation === null && after.expectation !== null
+      ? [expected(after.expectation, after.outlook)]
+      : []),
     ...after.warnings
       .filter(({ name }) => !warned.has(name))
       .map(({ name, message }) => ({ action: 'warn', reason: `${name}: ${message}` })),
@@ -51,12 +53,13 @@ function ofWhole(before: RolloutState, after: RolloutState): readonly Change[] {
   return [{ action, reason: after.message, evidence: { e, u, threshold, exposure } }]
 }
 
-function expected({ seconds, requestsPerSecond }: Expectation): Change {
+function expected({ seconds, requestsPerSecond }: Expectation, outlook: Outlook | null): Change {
   const rate = `at ${toRate(requestsPerSecond)} requests per second`
+  const uncounted = outlook ? notCounted(outlook, []) : ''
   const reason =
     seconds === null
       ? `never done ${rate}, even if the candidate is as good as stable`
-      : `about ${inWords(seconds)} ${rate}, if the candidate is as good as stable`
+      : `about ${inWords(seconds)} ${rate}, if the candidate is as good as stable${uncounted}`
   return { action: 'expect', reason }
 }
 

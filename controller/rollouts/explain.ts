@@ -1,7 +1,7 @@
 import { inWords } from './duration.ts'
 import { explainArms } from './explain-arms.ts'
 import { explainGate } from './hook-gate.ts'
-import { toRate } from './outlook.ts'
+import { notCounted, toRate } from './outlook.ts'
 import { isOver, type RolloutState } from './rollout-state.ts'
 import type { StoredRollout } from './rollout-store.ts'
 
@@ -91,10 +91,10 @@ function wayAhead(
       ? `the deadline is in ${inWords(left / 1000)}, then it is ${end === 'pause' ? 'paused' : 'rolled back'}`
       : 'its deadline is over'
   if (outlook === null) return [`how long it takes is not known yet; ${deadline}`]
-  const goal = outlook.needsPerson ? 'somebody is asked' : 'it is promoted'
-  if (outlook.seconds === null) return [`at this traffic it never comes so far that ${goal}; ${deadline}`]
+  if (outlook.seconds === null) return [`at this traffic it is never promoted; ${deadline}`]
+  const uncounted = notCounted(outlook, spec.analysis.webhooks)
   return [
-    `about ${inWords(outlook.seconds)} until ${goal}, if the candidate is as good as stable; ${deadline}`,
+    `about ${inWords(outlook.seconds)} until it is promoted, if the candidate is as good as stable${uncounted}; ${deadline}`,
   ]
 }
 

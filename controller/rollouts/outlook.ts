@@ -1,10 +1,12 @@
 import type { RolloutSpec } from '../../contract/rollout.ts'
+import type { HookType, Webhook } from '../../contract/webhook.ts'
 import type { Traffic } from '../evidence/traffic.ts'
 import { climbSeconds, type Climber, type Stage } from '../judge/climb.ts'
 import type { Judge } from '../judge/judge.ts'
 import { slowShare, type Share } from '../judge/metric-block.ts'
 import { baselineBp } from './baseline.ts'
 import { inWords } from './duration.ts'
+import type { GateType } from './hook-gate.ts'
 import type { NextWeight, Outlook, RolloutState, Warning } from './rollout-state.ts'
 import { isForeseeable, wayAhead } from './stages.ts'
 import { currentStep } from './steps.ts'
@@ -25,9 +27,13 @@ export function withOutlook(state: RolloutState, facts: OutlookFacts, spec: Roll
   return { ...state, outlook, expectation, warnings: warningsOf({ ...state, outlook }, facts.now, spec) }
 }
 
-function outlookOf(state: RolloutState, { traffic, judge }: OutlookFacts, spec: RolloutSpec): Outlook | null {
+function outlookOf(
+  state: RolloutState,
+  { now, traffic, judge }: OutlookFacts,
+  spec: RolloutSpec,
+): Outlook | null {
   if (traffic === undefined || !isForeseeable(state, spec)) return null
-  const { stages, needsPerson } = wayAhead(state, spec)
+  const { stages, needsPerson } = wayAhead(state, spec, now - (state.stepSince ?? now))
   const seconds = climbSeconds(stages, climberOf({ state, traffic, judge, spec }))
   const { requestsPerSecond } = traffic
   return {
@@ -119,6 +125,26 @@ function outOfReach({ requestsPerSecond, seconds }: Outlook, leftSeconds: number
     seconds === null ? 'the evidence never suffices' : `the evidence takes about ${inWords(seconds)} more`
   return `${rate} ${needed}, and the deadline is in ${inWords(leftSeconds)}: more traffic, a larger risk budget or a later deadline is needed`
 }
+
+/** What nobody foresees, as the end of a sentence. */
+export function notCounted(
+  { needsPerson }: Pick<Outlook, 'needsPerson'>,
+  webhooks: readonly Webhook[],
+): string {
+  const waits = [
+    ...(needsPerson ? ['a person to answer'] : []),
+    ...(webhooks.some(({ type }) => MAY_WAIT.has(type)) ? ['webhooks to agree'] : []),
+  ]
+  return waits.length === 0 ? '' : `, not counting what it takes ${waits.join(' and ')}`
+}
+
+const MAY_WAIT: ReadonlySet<HookType> = new Set<GateType>([
+  'confirm-rollout',
+  'pre-rollout',
+  'rollout',
+  'confirm-traffic-increase',
+  'confirm-promotion',
+])
 
 export function toRate(requestsPerSecond: number): string {
   return String(Number(requestsPerSecond.toPrecision(requestsPerSecond < 100 ? 2 : 3)))

@@ -111,9 +111,9 @@ export interface Outlook {
   readonly requestsPerSecond: number
   /** What the present weight waits for; null where no evidence is waited for. */
   readonly next: NextWeight | null
-  /** Until the last step is done, or the next one that waits for a person; null: never at this traffic. */
+  /** Until the last step is done, beside what persons take; null: never at this traffic. */
   readonly seconds: number | null
-  /** A step that waits for a person comes before the end. */
+  /** A step that waits for a person, for a time that is not counted, comes before the end. */
   readonly needsPerson: boolean
 }
 

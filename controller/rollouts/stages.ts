@@ -6,24 +6,35 @@ import { currentStep, type Place, type StepView } from './steps.ts'
 
 export interface WayAhead {
   readonly stages: readonly Stage[]
-  /** It ends at a step that waits for a person, not at the last one. */
+  /** Some step waits for a person, for a time that nobody foresees. */
   readonly needsPerson: boolean
 }
 
-/** Every weight at which a rollout will stay from here on, in the order in which its steps will be walked. */
-export function wayAhead(from: Place, spec: RolloutSpec): WayAhead {
+/**
+ * Every weight at which a rollout will stay from here on, in the order in which its steps will be walked; of the present one what is
+ * left of its time after `spentMs`. What a person is waited for is no stage.
+ */
+export function wayAhead(from: Place, spec: RolloutSpec, spentMs = 0): WayAhead {
   const stages: Stage[] = []
+  let needsPerson = false
   let { step, weightBp } = from
+  const left = (durationMs: number) => Math.max(0, durationMs - (step === from.step ? spentMs : 0))
   for (;;) {
     const view = currentStep({ ...from, step, weightBp }, spec)
     switch (view.kind) {
       case 'done':
-        return { stages, needsPerson: false }
+        return { stages, needsPerson }
       case 'approval':
-        return { stages, needsPerson: true }
+        needsPerson = true
+        step += 1
+        break
       case 'pause':
-        if (view.durationMs === null) return { stages, needsPerson: true }
-        stages.push(pauseStage(view, weightBp, spec))
+        if (view.durationMs === null) needsPerson = true
+        else stages.push(pauseStage(view, { weightBp, durationMs: left(view.durationMs) }, spec))
+        step += 1
+        break
+      case 'hook':
+        stages.push(clockStage(left(view.hook.timeout), weightBp))
         step += 1
         break
       case 'deal':
@@ -41,21 +52,20 @@ export function wayAhead(from: Place, spec: RolloutSpec): WayAhead {
         step += 1
         break
       case 'record':
-        stages.push(clockStage(view.durationMs, weightBp))
+        stages.push(clockStage(left(view.durationMs), weightBp))
         step += 1
         break
       case 'verdict':
-        stages.push({ ...clockStage(view.durationMs ?? 0, weightBp), minCandidateRequests: 1 })
+        stages.push({ ...clockStage(left(view.durationMs ?? 0), weightBp), minCandidateRequests: 1 })
         step += 1
         break
       case 'replace':
         weightBp = 10_000
         step += 1
         break
-      case 'announce':
+      case 'announce': // a pause of its length follows
       case 'close':
       case 'header-route':
-      case 'hook':
       case 'mirror':
         step += 1
     }
@@ -69,12 +79,16 @@ export function isForeseeable(from: Place, spec: RolloutSpec): boolean {
     .every(step => !('compare' in step || 'experiment' in step))
 }
 
-function pauseStage(view: StepView<'pause'>, weightBp: number, spec: RolloutSpec): Stage {
+function pauseStage(
+  view: StepView<'pause'>,
+  { weightBp, durationMs }: { readonly weightBp: number; readonly durationMs: number },
+  spec: RolloutSpec,
+): Stage {
   const byTime = spec.analysis.advance === 'time'
   return {
     weightPercent: weightBp / 100,
     excess: byTime || weightBp === 0 ? null : budgetFor(view.nextWeightPercent, view.riskBudget),
-    minSeconds: (view.durationMs ?? 0) / 1000,
+    minSeconds: durationMs / 1000,
     minCandidateRequests: byTime && weightBp > 0 ? spec.analysis.minRequests : 0,
   }
 }

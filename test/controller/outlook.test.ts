@@ -154,3 +154,41 @@ t.test('the deadline counts from the yes to a rollout that waited for its confir
   t.match(await control.client.rollout(name), { weight: 10, warnings: [] }, 'time enough')
   t.match((await control.client.explain(name)).sentences.join(), /the deadline is in 9 min/)
 })
+
+t.test(
+  'the time foretold at the start counts a hook and a pause, and says that a person is not counted',
+  async t => {
+    const world = await startWorld(t)
+    const control = await startControl(t, world)
+    const receiver = await startReceiver(t)
+    const seconds = async (more: readonly object[]) => {
+      const { name } = await control.client.startRollout(
+        rolloutOf({ strategy: { canary: { steps: [...steps, ...more] } } }),
+      )
+      await pass(world, control, { name, seconds: 7, requestsPerSecond: 80 })
+      const { expectation } = await control.client.rollout(name)
+      const told = await control.client.audit({ subject: name })
+      const { sentences } = await control.client.explain(name)
+      await control.client.act(name, 'abort')
+      await pass(world, control, { name, seconds: 2, requestsPerSecond: 80 })
+      return {
+        seconds: expectation?.seconds ?? 0,
+        expect: told.find(({ action }) => action === 'expect')?.reason,
+        ahead: sentences.find(sentence => sentence.startsWith('about')),
+      }
+    }
+    const plain = await seconds([])
+    t.notMatch(plain.expect, /not counting/)
+    const longer = await seconds([
+      { hook: { url: receiver.url, timeout: '30s' } },
+      { approval: {} },
+      { pause: { duration: '1m' } },
+    ])
+    t.ok(Math.abs(longer.seconds - plain.seconds - 90) < 3, `${plain.seconds} s, then ${longer.seconds} s`)
+    t.match(longer.expect, /as good as stable, not counting what it takes a person to answer$/)
+    t.match(
+      longer.ahead,
+      /until it is promoted, .* not counting what it takes a person to answer; the deadline/,
+    )
+  },
+)

@@ -68,14 +68,22 @@ t.test('a pause is at least as long as its time, and evidence gathered in it cou
   t.ok(after < 330, `${after}`)
 })
 
-t.test('the way ahead ends where a person is waited for', async t => {
-  const spec = specOf('1pp', [{ setWeight: 10 }, { ramp: { to: 25 } }, { approval: {} }, { setWeight: 50 }])
+t.test('the way ahead goes on past a person, whose time is not counted', async t => {
+  const spec = specOf('1pp', [
+    { setWeight: 10 },
+    { ramp: { to: 25 } },
+    { approval: {} },
+    { setWeight: 50 },
+    { pause: { duration: '1m' } },
+  ])
   const { stages, needsPerson } = wayAhead(start, spec)
   t.same(
     stages.map(stage => stage.weightPercent),
-    [10, 25],
+    [10, 25, 50],
   )
   t.ok(needsPerson)
+  const pausing = specOf('1pp', [{ setWeight: 10 }, { pause: {} }, { setWeight: 50 }])
+  t.same(wayAhead(start, pausing), { stages: [], needsPerson: true })
   t.notOk(wayAhead({ step: 3, weightBp: 2500 }, spec).needsPerson)
 })
 
@@ -97,4 +105,42 @@ t.test('without traffic on the candidate a pause waits for its time alone', asyn
     Math.round(climbSeconds(wayAhead(start, spec).stages, { ...climber(100, 0.01), weightPercent: 0 })),
     61,
   )
+})
+
+// What was gathered at weight 0 was once no number, and with it the time of every weight after it infinite.
+t.test(
+  'a pause without traffic on the candidate says nothing of the evidence for the weights after it',
+  async t => {
+    const later = [{ setWeight: 10 }, { ramp: { to: 95 } }]
+    const seconds = (steps: unknown[]) =>
+      climbSeconds(wayAhead(start, specOf('1pp', steps)).stages, { ...climber(80, 0.005), weightPercent: 0 })
+    const waited = seconds([{ mirror: { percent: 50 } }, { pause: { duration: '1m' } }, ...later])
+    t.ok(Math.abs(waited - seconds(later) - 60) < 1, String(waited))
+  },
+)
+
+t.test('a hook counts with the time in which it has to answer, an announcement once', async t => {
+  const hook = { url: 'http://127.0.0.1:1/', timeout: '30s' }
+  const steps = [{ setWeight: 10 }, { hook }, { pause: { duration: '1m' } }]
+  t.match(wayAhead(start, specOf('1pp', steps)).stages, [{ minSeconds: 30 }, { minSeconds: 60 }])
+  const closing = rolloutSpec.parse({
+    route: 'food11',
+    modelVersion: '2',
+    strategy: { recreate: { announce: '10m' } },
+    analysis: { watch: '5m' },
+  })
+  t.match(wayAhead(start, closing).stages, [{ minSeconds: 600 }, { minSeconds: 300 }])
+})
+
+t.test('of the present step what is left of its time counts', async t => {
+  const spec = specOf('1pp', [
+    { setWeight: 10 },
+    { pause: { duration: '1m' } },
+    { pause: { duration: '1m' } },
+  ])
+  const after = (spentMs: number) =>
+    wayAhead({ step: 1, weightBp: 1000 }, spec, spentMs).stages.map(({ minSeconds }) => minSeconds)
+  t.same(after(0), [60, 60])
+  t.same(after(45_000), [15, 60])
+  t.same(after(90_000), [0, 60])
 })
