@@ -1,16 +1,16 @@
 import type { VersionLookup } from '../registry/registry.ts'
 import type { Runtime } from '../runtime/runtime.ts'
-import { armsOf, fallOf } from './arms.ts'
+import { armsOf, fallOf, lackingArms } from './arms.ts'
 import { DRAIN_MS } from './capacity.ts'
 import type { RolloutState } from './rollout-state.ts'
 
-/** The further versions of an experiment run beside the candidate. Doing it again is doing nothing. */
+/** The further versions of an experiment run beside the candidate, with as many processes as they are to have. Doing it again is doing nothing. */
 export async function deployArms(
   runtime: Runtime,
   registry: VersionLookup,
   state: RolloutState,
 ): Promise<void> {
-  for (const { deployment, version, replicas: instances } of state.experiment?.others ?? [])
+  for (const { deployment, version, replicas: instances } of lackingArms(state))
     await runtime.deploy({ id: deployment.id, version: await registry.get(state.model, version), instances })
 }
 

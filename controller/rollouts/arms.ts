@@ -1,7 +1,8 @@
 import type { SplitBy } from '../../contract/policy.ts'
 import type { Decision } from '../../contract/history.ts'
 import type { DeploymentStatus } from '../runtime/runtime.ts'
-import type { EndCause, Placement, RolloutState } from './rollout-state.ts'
+import { replicasFor } from './replicas.ts'
+import { isJudged, type EndCause, type Placement, type RolloutState } from './rollout-state.ts'
 
 // An experiment's arms: the candidate, and further versions in variants of their own. What may become of each. Pure.
 
@@ -84,13 +85,17 @@ export function hasUsers({ weightBp, experiment }: RolloutState): boolean {
   return weightBp > 0 || (experiment?.isDealt ?? false)
 }
 
-/** Goes on from the weights that somebody else wrote. */
+/** Goes on from the weights that somebody else wrote: what they take is started at once. */
 export function adoptWeights(
-  { experiment }: RolloutState,
+  { experiment, replicas: { full } }: Pick<RolloutState, 'experiment' | 'replicas'>,
   weightsBp: Readonly<Record<string, number>> | undefined,
 ): Experiment | null {
   if (experiment === null || weightsBp === undefined || experiment.by !== null) return experiment
-  const others = experiment.others.map(arm => ({ ...arm, weightBp: weightsBp[arm.variant] ?? 0 }))
+  const others = experiment.others.map(arm => {
+    const weightBp = weightsBp[arm.variant] ?? 0
+    const need = replicasFor(weightBp, { full, least: 1 })
+    return { ...arm, weightBp, replicas: Math.max(arm.endpoints.length, need) }
+  })
   return { ...experiment, others }
 }
 
@@ -132,6 +137,15 @@ export function releaseFallen(state: RolloutState): RolloutState {
   if (!experiment?.fallen.some(({ released }) => !released)) return state
   const fallen = experiment.fallen.map(one => ({ ...one, released: true }))
   return { ...state, experiment: { ...experiment, fallen } }
+}
+
+/** Those that stand and have fewer processes than they are to have, until users have decided. */
+export function lackingArms(state: Pick<RolloutState, 'experiment' | 'phase'>): readonly FurtherArm[] {
+  const { experiment, phase } = state
+  if (experiment === null || !(phase === 'Pending' || isJudged(state))) return []
+  return experiment.others.filter(
+    ({ variant, endpoints, replicas }) => endpoints.length < replicas && !fallOf(experiment, variant),
+  )
 }
 
 export type Readiness =

@@ -1,3 +1,4 @@
+import { suppliesOfArms, withArmSupplies } from './arm-supplies.ts'
 import { baselineBp } from './baseline.ts'
 import {
   inService,
@@ -56,14 +57,15 @@ function beside(own: RolloutState, next: RolloutState, seen: Observation): Provi
     status: isOther ? undefined : seen.candidate,
   })
   const ofBaseline = supplyOfBaseline(next, seen)
-  const missing = missingOf([ofCandidate, ofBaseline])
+  const supplies = { ofCandidate, ofBaseline, ofArms: suppliesOfArms(next, seen), now: seen.now }
+  const missing = missingOf(allOf(supplies))
   if (!missing) {
-    const state = withSupplies(next, { ofCandidate, ofBaseline, isMissing: false, now: seen.now })
+    const state = withSupplies(next, { ...supplies, isMissing: false })
     return { state, missing: null }
   }
   // the winner's processes were enough for its arm alone: until there are more, stable answers everybody
   const stays = isOther ? { ...next, weightBp: 0 } : own
-  const state = withSupplies(stays, { ofCandidate, ofBaseline, isMissing: true, now: seen.now })
+  const state = withSupplies(stays, { ...supplies, isMissing: true })
   return { state: waitingFor(state, missing.reason), missing }
 }
 
@@ -85,15 +87,19 @@ function supplyOfBaseline({ replicas, weightBp, stable }: RolloutState, seen: Ob
 interface Supplies {
   readonly ofCandidate: Supply
   readonly ofBaseline: Supply | null
-  readonly isMissing: boolean
-  readonly now: number
+  readonly ofArms: ReadonlyMap<string, Supply>
+}
+
+function allOf({ ofCandidate, ofBaseline, ofArms }: Supplies): readonly (Supply | null)[] {
+  return [ofCandidate, ofBaseline, ...ofArms.values()]
 }
 
 function withSupplies(
   state: RolloutState,
-  { ofCandidate, ofBaseline, isMissing, now }: Supplies,
+  supplies: Supplies & { readonly isMissing: boolean; readonly now: number },
 ): RolloutState {
   const { replicas } = state
+  const { ofCandidate, ofBaseline, ofArms, isMissing, now } = supplies
   const candidate = inService(ofCandidate, state.candidate.endpoints, isMissing)
   const baseline =
     replicas.baseline && ofBaseline
@@ -102,11 +108,12 @@ function withSupplies(
   return {
     ...state,
     candidate: { ...state.candidate, endpoints: candidate.endpoints },
+    experiment: withArmSupplies(state, ofArms, isMissing),
     replicas: {
       ...replicas,
       candidate: candidate.wanted,
       baseline,
-      waitingSince: waitingSince(state, [ofCandidate, ofBaseline], now),
+      waitingSince: waitingSince(state, allOf(supplies), now),
     },
   }
 }

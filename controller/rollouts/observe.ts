@@ -5,6 +5,7 @@ import type { Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
 import { describeProblem } from '../../lib/problem.ts'
 import type { Evidence } from '../evidence/evidence.ts'
+import { lackingArms } from './arms.ts'
 import { dealtTo } from './arms-policy.ts'
 import { countersFor } from '../judge/judge-for.ts'
 import { measureAll } from '../evidence/measure.ts'
@@ -23,7 +24,7 @@ export interface Seen {
   readonly policy: { readonly policy: PolicyView; readonly version: number } | null
   readonly status: RouteStatus | null
   readonly candidate: DeploymentStatus
-  /** Of an experiment that is about to begin: its further versions, by variant. */
+  /** Of an experiment: its further versions that are to have more processes, by variant. */
   readonly arms: Readonly<Record<string, DeploymentStatus>>
   /** Asked while a rollback of a recreation starts it again, and while its processes are replaced. */
   readonly stableProcess: DeploymentStatus | undefined
@@ -92,7 +93,7 @@ export function createObserver(options: ObserverOptions) {
     const replicasAsked = askReplicas(runtime, state)
     const isGap = judged && state.recreation?.stage === 'closed'
     const comesBack = state.phase === 'RollingBack' && isApart(state) ? state.recreation?.stableId : undefined
-    const others = (state.phase === 'Pending' && state.experiment?.others) || []
+    const others = lackingArms(state)
     const [status, candidate, stableProcess, look, ...arms] = await Promise.all([
       statusAsked,
       isGap ? runtime.status(state.deployment.id) : undefined,

@@ -1,9 +1,10 @@
 import type { Drill } from '../../contract/rollout.ts'
 import type { VersionLookup } from '../registry/registry.ts'
 import type { DeploymentStatus, Runtime } from '../runtime/runtime.ts'
+import type { FurtherArm } from './arms.ts'
 import { DRAIN_MS } from './capacity.ts'
 import { lacking } from './replicas.ts'
-import type { RolloutState } from './rollout-state.ts'
+import { isJudged, type RolloutState } from './rollout-state.ts'
 
 // More processes are started before the policy sends them traffic, and fewer are left after it does not any more. Both follow
 // from the state alone, and doing it again is doing nothing.
@@ -66,12 +67,18 @@ export async function lowerReplicas(runtime: Runtime, state: RolloutState): Prom
   }
 }
 
-function wantedOf({ replicas, deployment, phase, recreation }: RolloutState) {
+function wantedOf(state: RolloutState) {
+  const { replicas, deployment, phase, recreation, experiment } = state
   if (recreation !== null || phase === 'Pending') return []
   const { rolling, baseline } = replicas
   return [
     { id: deployment.id, wanted: replicas.candidate },
     ...(rolling ? [{ id: rolling.stableId, wanted: rolling.stable }] : []),
     ...(baseline ? [{ id: baseline.id, wanted: baseline.wanted }] : []),
+    ...(isJudged(state) ? (experiment?.others ?? []).map(armWanted) : []),
   ]
+}
+
+function armWanted({ deployment: { id }, replicas }: FurtherArm) {
+  return { id, wanted: replicas }
 }

@@ -93,11 +93,11 @@ export function createReconciler(options: ReconcilerOptions) {
 
   async function apply({ name, route, state, file }: StoredRollout): Promise<void> {
     const { drill } = file.spec
-    if (state.phase === 'Pending' && state.gate?.type !== 'confirm-rollout')
-      await deployArms(runtime, registry, state)
+    const isConfirmed = state.gate?.type !== 'confirm-rollout'
+    if (isConfirmed) await deployArms(runtime, registry, state)
     await exchangeProcesses(runtime, registry, { state, drill })
+    if (isConfirmed) await raiseReplicas(runtime, registry, { state, drill })
     if (state.phase === 'Paused' && state.cause === 'manual-change') return // the operator's weights stand until resumed
-    if (state.gate?.type !== 'confirm-rollout') await raiseReplicas(runtime, registry, { state, drill })
     const { policy, version } = await gateway.route(route)
     const wanted = wantedPolicy(state)
     if (!saysAll(policy, wanted)) {

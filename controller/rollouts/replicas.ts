@@ -47,6 +47,16 @@ export function loadBp({ weightBp, mirrorPercent }: Pick<RolloutState, 'weightBp
   return weightBp + ((10_000 - weightBp) * (mirrorPercent ?? 0)) / 100
 }
 
+/** With those of the candidate that a weight takes which is in force already. */
+export function replicasForWeight(
+  state: Pick<RolloutState, 'replicas' | 'candidate' | 'weightBp' | 'mirrorPercent' | 'recreation'>,
+): Replicas {
+  const { replicas, candidate, recreation } = state
+  if (replicas.rolling !== null || recreation !== null) return replicas // they have no room beside stable
+  const need = replicasFor(loadBp(state), replicas)
+  return { ...replicas, candidate: Math.max(candidate.endpoints.length, need) }
+}
+
 /** Enough of the candidate is in service to take all of the traffic. */
 export function isComplete({ candidate, replicas }: Pick<RolloutState, 'candidate' | 'replicas'>): boolean {
   return candidate.endpoints.length >= replicasFor(10_000, replicas)

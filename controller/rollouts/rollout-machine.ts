@@ -10,7 +10,7 @@ import { adoptWeights, hasUsers, placeArms, releaseFallen } from './arms.ts'
 import { inWords } from './duration.ts'
 import { whyStepFailed, type HookWords } from './hook-step.ts'
 import { bringBack, isApart, noteOpened } from './recreate.ts'
-import { READY_LIMIT_MS } from './replicas.ts'
+import { READY_LIMIT_MS, replicasForWeight } from './replicas.ts'
 import { isReplaced, roll } from './rolling.ts'
 import { isJudged, isOver, isStableOut, type EndCause, type RolloutState } from './rollout-state.ts'
 import { currentStep } from './steps.ts'
@@ -106,9 +106,11 @@ function noticePolicyChange(state: RolloutState, seen: Observation): RolloutStat
   const adopted = { ...state, policyVersion: seen.policyVersion }
   if (seen.policyAsWanted || !isJudged(state)) return adopted
   const message = `policy version ${seen.policyVersion} was written by somebody else; resume to go on from its weights`
+  const weightBp = seen.policyWeightBp ?? state.weightBp
   return {
     ...pausedFor(adopted, 'manual-change', message),
-    weightBp: seen.policyWeightBp ?? state.weightBp,
+    weightBp,
+    replicas: replicasForWeight({ ...state, weightBp }),
     experiment: adoptWeights(state, seen.policyWeightsBp),
   }
 }

@@ -182,6 +182,6 @@ export function isOver(state: RolloutState): boolean {
 }
 
 /** Whether the candidate may have live traffic, so that its counts are to be judged. */
-export function isJudged(state: RolloutState): boolean {
+export function isJudged(state: Pick<RolloutState, 'phase'>): boolean {
   return state.phase === 'Progressing' || state.phase === 'Paused'
 }
