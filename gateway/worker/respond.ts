@@ -52,12 +52,17 @@ export function sendError(
 ): void {
   if (response.headersSent || response.destroyed) return
   if (close) response.shouldKeepAlive = false
+  const { headers, body } = toAnswer(error, requestId)
+  response.writeHead(error.statusCode, headers)
+  response.end(body)
+}
+
+function toAnswer(error: WeirError, requestId: string): { headers: string[]; body: Buffer } {
   const body = Buffer.from(JSON.stringify(errorBody(error.code, error.message, { requestId })))
   const headers = ['content-type', 'application/json; charset=utf-8', 'x-request-id', requestId]
   headers.push('content-length', String(body.length))
   if (error.retryAfterSeconds !== undefined) headers.push('retry-after', String(error.retryAfterSeconds))
-  response.writeHead(error.statusCode, headers)
-  response.end(body)
+  return { headers, body }
 }
 
 /** How much of a body that nobody wants is still read, and for how long, so that the client gets to read our answer. */
@@ -74,10 +79,8 @@ export function sendErrorAndDrain(
   requestId: string,
 ): number | undefined {
   if (response.headersSent || response.destroyed) return undefined
-  const body = Buffer.from(JSON.stringify(errorBody(error.code, error.message, { requestId })))
-  const headers = ['content-type', 'application/json; charset=utf-8', 'x-request-id', requestId]
-  headers.push('content-length', String(body.length), 'connection', 'close')
-  response.writeHead(error.statusCode, headers)
+  const { headers, body } = toAnswer(error, requestId)
+  response.writeHead(error.statusCode, [...headers, 'connection', 'close'])
   response.write(body)
   drain(response)
 }
