@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { logPage } from '../contract/logs.ts'
 import { PHASES } from '../contract/rollout.ts'
 import { lifecycleCalls } from './lifecycle.ts'
 import { modelCalls } from './models.ts'
@@ -168,9 +169,13 @@ export function createControllerClient(options: ClientOptions & { readonly actor
       const query = head === undefined ? '' : `?${new URLSearchParams({ head })}`
       return verification.parse((await request('GET', `/v1/audit/verify${query}`)).body)
     },
-    logs: async (model: string, version: string) =>
-      String(
-        (await request('GET', `/v1/logs/${encodeURIComponent(model)}/${encodeURIComponent(version)}`)).body,
-      ),
+    /** The last lines of a version, or those since the cursor of an earlier answer. */
+    async logs(model: string, version: string, { after, lines }: { after?: string; lines?: number } = {}) {
+      const query = new URLSearchParams()
+      if (after !== undefined) query.set('after', after)
+      if (lines !== undefined) query.set('lines', String(lines))
+      const of = `${encodeURIComponent(model)}/${encodeURIComponent(version)}`
+      return logPage.parse((await request('GET', `/v1/logs/${of}?${query}`)).body)
+    },
   }
 }

@@ -22,6 +22,11 @@ export interface ReasonOptions extends Precondition {
   readonly reason?: string | undefined
 }
 
+export interface GatesOptions extends ReasonOptions {
+  /** What is expected to run there. */
+  readonly version?: string | undefined
+}
+
 export interface ApproveOptions extends ReasonOptions {
   /** Whose decision it is, where it is not the caller's. */
   readonly as?: string | undefined
@@ -44,6 +49,9 @@ export function lifecycleCalls(request: JsonRequest, actorHeader: Readonly<Recor
       environmentView.parse(await post(`${path(to)}/promote`, body, ifMatch)),
     rollbackEnvironment: async (name: EnvironmentName, { ifMatch, ...body }: ReasonOptions = {}) =>
       environmentView.parse(await post(`${path(name)}/rollback`, body, ifMatch)),
+    /** Answers as soon as they have begun; `gates` of the environment tells how they stand. */
+    runGates: async (name: EnvironmentName, { ifMatch, ...body }: GatesOptions = {}) =>
+      environmentView.parse(await post(`${path(name)}/gates`, body, ifMatch)),
     pipelines: async () => pipelines.parse((await request('GET', '/v1/pipelines')).body).items,
     pipeline: async (id: string) => pipelineView.parse((await request('GET', runPath(id))).body),
     startPipeline: async (model: string, version: string) =>

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { gateResult } from './gate.ts'
 import { durationMs } from './units.ts'
 
 // Where a version runs on its way to all users: each environment is a deployment of its own, behind a route of its own.
@@ -59,6 +60,22 @@ export type PromoteBody = z.infer<typeof promoteBody>
 
 export const rollbackBody = z.strictObject({ reason }).nullish()
 
+export const gatesBody = z.strictObject({ version: z.string().min(1).max(64).optional(), reason }).nullish()
+
+/** The gates as a person ran them on what an environment runs. */
+export const gatesRun = z.object({
+  revision: z.number(),
+  digest: z.string(),
+  by: z.string(),
+  reason: z.string(),
+  startedAt: z.string(),
+  /** Null: they are under way. */
+  endedAt: z.string().nullable(),
+  verdict: z.enum(['pass', 'fail', 'error']).nullable(),
+  results: z.array(gateResult),
+})
+export type GatesRun = z.infer<typeof gatesRun>
+
 /** How a version came into an environment. `follow`: a rollout, or an operator, changed the public route. */
 const how = z.enum(['promote', 'rollback', 'revert', 'follow'])
 export type How = z.infer<typeof how>
@@ -92,8 +109,14 @@ export const environmentView = z.object({
   message: z.string(),
   /** The deployment under way; while there is one no other can begin. */
   deploying: z.object({ version: z.string(), revision: z.number(), how, stage: z.string() }).nullable(),
+  /** The good version that could not be returned to yet, and when that is tried again; null there: given up. */
+  pendingReturn: z
+    .object({ version: z.string(), tries: z.number(), nextAt: z.string().nullable() })
+    .nullable(),
   /** Versions that a rollback reaches without a start, and until when. */
   warm: z.array(z.object({ version: z.string(), digest: z.string(), until: z.string() })),
+  /** The last ones that a person ran on what runs here. */
+  gates: gatesRun.nullable(),
   /** Newest first. */
   history: z.array(historyEntry),
   /** Grows with every change; the ETag. */

@@ -3,7 +3,6 @@ import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { jsonSchemaTransform, type ZodTypeProvider } from 'fastify-type-provider-zod'
 import { z } from 'zod'
-import { WeirError } from '../contract/errors.ts'
 import { etag, versionOf } from '../contract/etag.ts'
 import type { Clock } from '../lib/clock.ts'
 import { createHttpServer } from '../lib/http-server.ts'
@@ -13,6 +12,7 @@ import type { Audit } from './audit.ts'
 import { addEvents } from './events.ts'
 import type { ControllerMetrics } from './metrics.ts'
 import { createIdempotency } from './idempotency.ts'
+import type { EnvironmentGates } from './lifecycle/environment-gates.ts'
 import { addEnvironments } from './lifecycle/environments-api.ts'
 import type { Environments } from './lifecycle/environments.ts'
 import { addPipelines } from './lifecycle/pipelines-api.ts'
@@ -28,6 +28,7 @@ import { replacedOf } from './rollouts/replicas.ts'
 import { rolloutView } from './rollouts/rollout-view.ts'
 import { VERBS } from './rollouts/verbs.ts'
 import { isFirst } from './rollouts/rollout-state.ts'
+import { addLogs } from './runtime/logs-api.ts'
 import type { Runtime } from './runtime/runtime.ts'
 import type { Store } from './store.ts'
 
@@ -45,6 +46,7 @@ export interface ControllerAppOptions {
   readonly alerts: Alerts
   /** Absent: this controller keeps none. */
   readonly environments?: Environments | undefined
+  readonly environmentGates?: EnvironmentGates | undefined
   readonly pipelines?: Pipelines | undefined
 }
 
@@ -69,7 +71,8 @@ export async function createControllerApp(options: ControllerAppOptions): Promis
   await app.register(swaggerUi, { routePrefix: '/docs' })
   const once = createIdempotency(options.store, options.clock)
   addRollouts(app, options, once)
-  if (options.environments !== undefined) addEnvironments(app, { environments: options.environments, once })
+  const { environments, environmentGates: gates } = options
+  if (environments !== undefined) addEnvironments(app, { environments, gates, once })
   if (options.pipelines !== undefined) addPipelines(app, { pipelines: options.pipelines, once })
   addModels(app, options)
   addLogs(app, options)
@@ -181,19 +184,6 @@ function addRollouts(
       return reply.code(201).header('etag', etag(view.version)).send(view)
     },
   )
-}
-
-function addLogs(plain: FastifyInstance, { runtime }: ControllerAppOptions): void {
-  const app = plain.withTypeProvider<ZodTypeProvider>()
-  const logParams = z.object({ model: z.string(), version: z.string() })
-  app.get('/v1/logs/:model/:version', { schema: { params: logParams } }, async (request, reply) => {
-    const { model, version } = request.params
-    const ids = runtime.list().filter(running => running.model === model && running.version === version)
-    if (ids.length === 0)
-      throw new WeirError('version_not_found', `version ${version} of ${model} is not deployed`)
-    const texts = await Promise.all(ids.map(({ id }) => runtime.logs(id)))
-    return reply.type('text/plain; charset=utf-8').send(texts.join(''))
-  })
 }
 
 function asked(request: FastifyRequest<{ Body: z.infer<typeof reasonBody> }>): VerbRequest {

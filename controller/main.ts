@@ -161,6 +161,7 @@ async function main(): Promise<void> {
     metrics,
     alerts,
     environments: lifecycle?.environments,
+    environmentGates: pipeline?.environmentGates,
     pipelines: pipeline?.pipelines,
   })
   await app.listen({ port: values.port, host: values.host })

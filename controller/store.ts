@@ -107,6 +107,8 @@ const MIGRATIONS = [
   `CREATE TABLE pipeline_runs (
      id TEXT PRIMARY KEY, model TEXT NOT NULL, run TEXT NOT NULL, active INTEGER NOT NULL, registered TEXT UNIQUE,
      version INTEGER NOT NULL, created_at INTEGER NOT NULL) STRICT`,
+  // an environment may allow its processes less memory than their manifests
+  `ALTER TABLE processes ADD COLUMN memory_limit_mib INTEGER`,
 ]
 
 function migrate(db: DatabaseSync): void {

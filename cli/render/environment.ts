@@ -1,4 +1,5 @@
 import type { EnvironmentView } from '../../contract/environment.ts'
+import type { GateResult } from '../../contract/gate.ts'
 import { table } from './table.ts'
 
 const SHOWN_ENTRIES = 5
@@ -24,6 +25,16 @@ export function describeEnvironments(environments: readonly EnvironmentView[]): 
 export function environmentLine({ name, model, current, message }: EnvironmentView): string {
   const runs = current === null ? 'stopped' : `${model} version ${current.version}`
   return `${name}: ${runs} (${message})`
+}
+
+export function gateLine({ gate, verdict, reason }: GateResult): string {
+  return `${verdict.padEnd(5)} ${gate}: ${reason}`
+}
+
+export function gatesLine({ name, model, current, gates }: EnvironmentView): string {
+  const version = current === null ? 'no version' : `${model} version ${current.version}`
+  const verdict = { pass: 'passed', fail: 'failed', error: 'came to nothing' }[gates?.verdict ?? 'error']
+  return `${name}: the gates of ${version} ${gates?.endedAt === null ? 'are under way' : verdict}`
 }
 
 function historyOf({ name, history, current, warm }: EnvironmentView): string {

@@ -8,13 +8,20 @@ import {
 } from '../../contract/environment.ts'
 import { WeirError } from '../../contract/errors.ts'
 import { connectController, print, printJson, withConnection, type ConnectOptions } from '../connect.ts'
-import { describeEnvironments, environmentLine } from '../render/environment.ts'
+import { patiently } from '../patiently.ts'
+import { describeEnvironments, environmentLine, gateLine, gatesLine } from '../render/environment.ts'
 
 interface PromoteOptions extends ConnectOptions {
   readonly from: string
   readonly to: string
   readonly version: string
   readonly force: boolean
+  readonly reason?: string
+  readonly wait: boolean
+}
+
+interface GatesOptions extends ConnectOptions {
+  readonly version?: string
   readonly reason?: string
   readonly wait: boolean
 }
@@ -44,6 +51,12 @@ export function addEnv(program: Command): void {
     .option('--reason <text>', 'recorded in the audit')
     .option('--no-wait', 'return as soon as it has begun')
     .action(promote)
+  withConnection(env.command('gates <env>'))
+    .description('run the gates on exactly the version that an environment runs, so that it may be promoted')
+    .option('--version <version>', 'only if it runs this version')
+    .option('--reason <text>', 'recorded in the audit')
+    .option('--no-wait', 'return as soon as they have begun')
+    .action(gates)
   withConnection(env.command('rollback <env>'))
     .description('return to the version that was seen good before, at once while it is kept warm')
     .option('--reason <text>', 'recorded in the audit')
@@ -62,6 +75,31 @@ async function rollback(name: string, options: RollbackOptions): Promise<void> {
   const environment = oneOf<EnvironmentName>(ENVIRONMENTS, name, 'the environment')
   const { reason } = options
   await show(await connectController(options).rollbackEnvironment(environment, { reason }), options)
+}
+
+async function gates(name: string, options: GatesOptions): Promise<void> {
+  const environment = oneOf<EnvironmentName>(ENVIRONMENTS, name, 'the environment')
+  const { version, reason } = options
+  const controller = connectController(options)
+  let view = await controller.runGates(environment, { version, reason })
+  const began = view.gates?.startedAt
+  let shown = 0
+  for (;;) {
+    const run = view.gates
+    if (run === null || run.startedAt !== began)
+      throw new WeirError(
+        'not_ready',
+        'another version runs there by now, or the controller was started again: run the gates again',
+      )
+    if (!options.json) for (const result of run.results.slice(shown)) print(gateLine(result))
+    shown = run.results.length
+    if (run.endedAt !== null || !options.wait) break
+    await new Promise(resolve => setTimeout(resolve, FOLLOW_EVERY_MS))
+    view = await patiently(() => controller.environment(environment))
+  }
+  if (options.json) printJson(view)
+  else print(gatesLine(view))
+  if (options.wait && view.gates?.verdict !== 'pass') process.exitCode = 1
 }
 
 function oneOf<Name extends string>(names: readonly Name[], text: string, what: string): Name {

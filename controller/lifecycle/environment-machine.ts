@@ -1,14 +1,9 @@
 import type { How } from '../../contract/environment.ts'
 import type { GateResult } from '../../contract/gate.ts'
 import type { DeploymentStatus } from '../runtime/runtime.ts'
-import type {
-  Closing,
-  Deploying,
-  EnvironmentState,
-  HistoryEntry,
-  Placement,
-  Warm,
-} from './environment-state.ts'
+import { afterFailedReturn, describeReturn } from './environment-return.ts'
+import { letCool, warmAfter, withoutBroken } from './environment-warm.ts'
+import type { Closing, Deploying, EnvironmentState, HistoryEntry, Placement } from './environment-state.ts'
 
 /** What was seen of an environment at one look; everything that its next state depends on. */
 export interface EnvironmentSeen {
@@ -122,6 +117,7 @@ export function begin(state: EnvironmentState, order: Order): Decided {
     candidateBefore: null,
     failure: null,
     gate: null,
+    returns: how === 'revert' ? { actor, reason } : null,
   }
   const noted = { ...target, revision, how, actor, reason, at: now, verifiedAt: null }
   const entry: HistoryEntry = {
@@ -130,6 +126,7 @@ export function begin(state: EnvironmentState, order: Order): Decided {
     goodBy: null,
     failure: null,
     gate: null,
+    gates: null,
     telling: 'no',
   }
   return {
@@ -148,6 +145,17 @@ export function withdraw(
   const given = { ...work, stage: 'returning' as const, since: now, failure }
   const back = state.current === null ? 'no version' : `version ${state.current.version}`
   return { ...state, work: given, message: `${failure}; returning to ${back}` }
+}
+
+/** As a person decides it: a return is not tried again then. */
+export function withdrawByPerson(
+  state: EnvironmentState,
+  work: Deploying,
+  failure: string,
+  now: number,
+): EnvironmentState {
+  const pendingReturn = work.returns === null ? state.pendingReturn : null
+  return { ...withdraw(state, { ...work, returns: null }, failure, now), pendingReturn }
 }
 
 /** Somebody else led the public route elsewhere: it is verified like any other, but nothing has to be started or switched. */
@@ -243,7 +251,14 @@ function awaitAlias(
   )
   const current = { ...target, revision }
   return {
-    state: { ...state, current, work: null, warm, message: `version ${target.version} runs` },
+    state: {
+      ...state,
+      current,
+      work: null,
+      warm,
+      pendingReturn: null,
+      message: `version ${target.version} runs`,
+    },
     outcome: { kind: 'verified', revision, at: seen.now, good, placement: target },
   }
 }
@@ -256,8 +271,12 @@ function giveUp(state: EnvironmentState, work: Deploying, seen: EnvironmentSeen)
   if (!seen.asWanted || (!isBack && !tooLong) || seen.alias !== (current?.version ?? null))
     return unchanged(state)
   const failure = work.failure ?? 'given up'
+  const pendingReturn = afterFailedReturn(state, work, seen.now) ?? state.pendingReturn
+  const again =
+    work.returns === null || pendingReturn === null ? '' : `; ${describeReturn(state.name, pendingReturn)}`
+  const warm = withoutBroken(state, work)
   return {
-    state: { ...state, work: null, message: failure },
+    state: { ...state, work: null, warm, pendingReturn, message: `${failure}${again}` },
     outcome: { kind: 'failed', revision: work.revision, failure, gate: work.gate, tell: false },
   }
 }
@@ -269,21 +288,11 @@ function close(state: EnvironmentState, work: Closing, seen: EnvironmentSeen): D
       ...state,
       current: null,
       work: null,
+      pendingReturn: null,
       message: `stopped: ${work.reason}`,
     },
     outcome: { kind: 'closed' },
   }
-}
-
-/** What was replaced stays ready to be returned to; what was left because it is bad does not. */
-function warmAfter({ warm, current }: EnvironmentState, { how }: Deploying, until: number): readonly Warm[] {
-  const left = how === 'rollback' || how === 'revert'
-  return current === null || left ? warm : [{ ...current, until }, ...warm]
-}
-
-function letCool(state: EnvironmentState, now: number): EnvironmentState {
-  const warm = state.warm.filter(({ until }) => until > now)
-  return warm.length === state.warm.length ? state : { ...state, warm }
 }
 
 function unchanged(state: EnvironmentState): Decided {

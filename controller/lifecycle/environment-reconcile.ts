@@ -11,10 +11,12 @@ import type { Runtime } from '../runtime/runtime.ts'
 import type { Store } from '../store.ts'
 import { nextEnvironment, type Decided, type EnvironmentSeen } from './environment-machine.ts'
 import { createEnvironmentObserver, type EnvironmentLook } from './environment-observe.ts'
+import { isReturnDue } from './environment-return.ts'
 import { firstPolicy, routesSay, wantedRoutes, type Place } from './environment-routes.ts'
 import type { EnvironmentState, HistoryEntry } from './environment-state.ts'
 import type { EnvironmentStore } from './environment-store.ts'
 import { needless } from './release.ts'
+import { returnAgain } from './revert.ts'
 
 export interface EnvironmentReconcilerOptions {
   readonly store: Store
@@ -55,7 +57,10 @@ export function createEnvironmentReconciler(options: EnvironmentReconcilerOption
     return store.transaction(() => {
       const { state: before } = environments.get(observed.name)
       if (JSON.stringify(before) !== JSON.stringify(observed)) return before // what was seen was seen of another state
-      const decided = nextEnvironment(before, seen, limits)
+      const isDue = seen.found === null && isReturnDue(before, seen.now)
+      const decided = isDue
+        ? returnAgain(before, environments.history(before.name), seen.now)
+        : nextEnvironment(before, seen, limits)
       persist(before, decided)
       return decided.state
     })
@@ -224,7 +229,7 @@ function actionOf(
   { work: after }: EnvironmentState,
   outcome: Decided['outcome'],
 ): string | undefined {
-  if (outcome?.kind === 'begun') return 'follow'
+  if (outcome?.kind === 'begun') return outcome.entry.how
   if (outcome?.kind === 'verified') return 'deployed'
   if (outcome?.kind === 'failed') return 'deployment-failed'
   if (outcome?.kind === 'closed') return 'stopped'

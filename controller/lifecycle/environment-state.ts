@@ -1,4 +1,4 @@
-import type { EnvironmentName, How } from '../../contract/environment.ts'
+import type { EnvironmentName, GatesRun, How } from '../../contract/environment.ts'
 import type { GateResult } from '../../contract/gate.ts'
 
 /** One version where it runs. */
@@ -45,6 +45,24 @@ export interface Deploying {
   readonly failure: string | null
   /** Which gate a version fails that will never be ready. */
   readonly gate: GateResult | null
+  /** A return that is tried again if it comes to nothing, and who decided it; null: one try. */
+  readonly returns: Decider | null
+}
+
+interface Decider {
+  readonly actor: string
+  readonly reason: string
+}
+
+/** The version that was good could not be returned to yet. */
+export interface PendingReturn extends Decider {
+  /** The deployment that is to be left; where another one has taken its place, nothing is to be done any more. */
+  readonly from: number
+  readonly version: string
+  /** How many have failed. */
+  readonly tries: number
+  /** Ms since the epoch; null: given up. */
+  readonly nextAt: number | null
 }
 
 /** There is nothing good to return to: the environment stops. */
@@ -65,6 +83,7 @@ export interface EnvironmentState {
   /** What is under way. While there is something nothing else can begin: the environment's lock. */
   readonly work: Deploying | Closing | null
   readonly warm: readonly Warm[]
+  readonly pendingReturn: PendingReturn | null
   readonly message: string
 }
 
@@ -81,12 +100,15 @@ export interface HistoryEntry extends Running {
   /** Why it is not to be returned to. */
   readonly failure: string | null
   readonly gate: GateResult | null
+  /** As a person ran them last on this deployment. */
+  readonly gates: GatesRun | null
   /** Whether the registry is to be told of the failure, so that nobody takes the version again unknowingly. */
   readonly telling: 'no' | 'due' | 'done'
 }
 
 export function emptyEnvironment(name: EnvironmentName, model: string): EnvironmentState {
-  return { name, model, revision: 0, current: null, work: null, warm: [], message: 'no version yet' }
+  const nothing = { current: null, work: null, warm: [], pendingReturn: null }
+  return { name, model, revision: 0, ...nothing, message: 'no version yet' }
 }
 
 /** Whether it was seen good, and nothing bad since. */

@@ -1,4 +1,4 @@
-import type { EnvironmentName } from '../../contract/environment.ts'
+import type { EnvironmentName, GatesRun } from '../../contract/environment.ts'
 import type { Store } from '../store.ts'
 import type { Outcome } from './environment-machine.ts'
 import { emptyEnvironment, type EnvironmentState, type HistoryEntry } from './environment-state.ts'
@@ -38,11 +38,16 @@ export function createEnvironmentStore({ db }: Store, model: string) {
     upsertEntry.run(name, entry.revision, JSON.stringify(entry))
   }
 
+  /** What is being measured is not kept: a controller that starts again knows nothing of it. */
+  const gatesUnderWay = new Map<EnvironmentName, GatesRun>()
+
   return {
+    gatesUnderWay,
     get(name: EnvironmentName): StoredEnvironment {
       const row = select.get(name)
       if (row === undefined) return { state: emptyEnvironment(name, model), version: 0 }
-      return { state: JSON.parse(String(row['state'])) as EnvironmentState, version: Number(row['version']) }
+      const state = JSON.parse(String(row['state'])) as EnvironmentState
+      return { state: { ...emptyEnvironment(name, model), ...state }, version: Number(row['version']) }
     },
     save: (state: EnvironmentState) => void upsert.run(state.name, JSON.stringify(state)),
     /** Newest first. */
@@ -74,5 +79,6 @@ function afterOutcome(
 }
 
 function toEntry(row: Record<string, unknown>): HistoryEntry {
-  return JSON.parse(String(row['entry'])) as HistoryEntry
+  const entry = JSON.parse(String(row['entry'])) as HistoryEntry
+  return { ...entry, gates: entry.gates ?? null } // earlier ones were written without
 }

@@ -1,4 +1,4 @@
-import type { EnvironmentView } from '../../contract/environment.ts'
+import type { EnvironmentView, GatesRun } from '../../contract/environment.ts'
 import type { EnvironmentSeen } from './environment-machine.ts'
 import type { Place } from './environment-routes.ts'
 import { isGood, type EnvironmentState, type HistoryEntry } from './environment-state.ts'
@@ -10,12 +10,13 @@ interface ViewOptions {
   readonly history: readonly HistoryEntry[]
   /** What answered at the last look; undefined before the first. */
   readonly answer: EnvironmentSeen['answer'] | undefined
+  readonly gatesUnderWay: GatesRun | undefined
 }
 
 /** An environment as the API shows it. Times are ISO 8601 (UTC). */
 export function environmentView(
   { state, version }: StoredEnvironment,
-  { place, history, answer }: ViewOptions,
+  { place, history, answer, gatesUnderWay }: ViewOptions,
 ): EnvironmentView {
   const { current, work } = state
   const entry = history.find(({ revision }) => revision === current?.revision)
@@ -36,6 +37,12 @@ export function environmentView(
       work?.kind === 'deploy'
         ? { version: work.target.version, revision: work.revision, how: work.how, stage: work.stage }
         : null,
+    pendingReturn: state.pendingReturn && {
+      version: state.pendingReturn.version,
+      tries: state.pendingReturn.tries,
+      nextAt: state.pendingReturn.nextAt === null ? null : inWords(state.pendingReturn.nextAt),
+    },
+    gates: gatesUnderWay ?? entry?.gates ?? null,
     warm: state.warm.map(({ version, digest, until }) => ({ version, digest, until: inWords(until) })),
     history: history.map(({ at, verifiedAt, goodAt, ...told }) => ({
       revision: told.revision,

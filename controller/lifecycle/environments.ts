@@ -3,21 +3,23 @@ import {
   SOURCES,
   type EnvironmentName,
   type EnvironmentView,
+  type GatesRun,
   type PromoteBody,
 } from '../../contract/environment.ts'
 import { WeirError } from '../../contract/errors.ts'
 import type { GatewayClient } from '../../client/gateway.ts'
 import type { Clock } from '../../lib/clock.ts'
-import type { Audit } from '../audit.ts'
+import type { Audit, AuditRecord } from '../audit.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { RolloutStore } from '../rollouts/rollout-store.ts'
 import type { VerbRequest } from '../rollouts/rollout-service.ts'
 import type { Store } from '../store.ts'
-import { begin, withdraw, type Outcome } from './environment-machine.ts'
-import { askPlace } from './environment-observe.ts'
+import { begin, withdrawByPerson, type Outcome } from './environment-machine.ts'
+import { doubtsAbout } from './doubts.ts'
 import { subjectOf, type EnvironmentReconciler } from './environment-reconcile.ts'
+import { describeGates } from './environment-gates-words.ts'
 import type { Place } from './environment-routes.ts'
-import { isGood, type EnvironmentState } from './environment-state.ts'
+import type { EnvironmentState } from './environment-state.ts'
 import type { DeployedSeen } from './pipeline-machine.ts'
 import type { EnvironmentStore, StoredEnvironment } from './environment-store.ts'
 import { environmentView } from './environment-view.ts'
@@ -49,7 +51,9 @@ export function createEnvironments(options: EnvironmentsOptions) {
   function view(name: EnvironmentName): EnvironmentView {
     const stored = environments.get(name)
     const history = environments.history(name, SHOWN_ENTRIES)
-    return environmentView(stored, { place: places[name], history, answer: reconciler.lastAnswer(name) })
+    const gatesUnderWay = environments.gatesUnderWay.get(name)
+    const answer = reconciler.lastAnswer(name)
+    return environmentView(stored, { place: places[name], history, answer, gatesUnderWay })
   }
 
   function getAt(name: EnvironmentName, ifMatch: number | undefined): StoredEnvironment {
@@ -75,7 +79,7 @@ export function createEnvironments(options: EnvironmentsOptions) {
     const { digest, model } = await registry.get(seenAt.state.model, version)
     if (seenAt.state.current?.digest === digest)
       throw new WeirError('conflict', `${to} runs version ${version} already`)
-    const doubts = from === 'development' ? [] : await doubtsAbout(from, { version, digest })
+    const doubts = from === 'development' ? [] : await doubtsAbout(from, { version, digest }, options)
     const [doubt] = doubts
     if (doubt !== undefined && !force) throw doubt
     if (to !== 'staging') await requireFreeRoute(to)
@@ -96,26 +100,6 @@ export function createEnvironments(options: EnvironmentsOptions) {
         },
       })
     }
-  }
-
-  /** Why a version should not leave an environment: it does not verifiably run there, or its gates have not passed. */
-  async function doubtsAbout(
-    from: EnvironmentName,
-    { version, digest }: { readonly version: string; readonly digest: string },
-  ): Promise<WeirError[]> {
-    const { current } = environments.get(from).state
-    const answer = await askPlace(places[from])
-    if (current?.digest !== digest || answer?.digest !== digest) {
-      const there =
-        answer === null ? 'nothing answers' : `version ${answer.version} (${answer.digest}) answers`
-      return [new WeirError('not_verified', `${from} does not run version ${version} (${digest}): ${there}`)]
-    }
-    const entry = environments.entry(from, current.revision)
-    if (isGood(entry)) return []
-    const failed = typeof entry?.failure === 'string' ? `: ${entry.failure}` : ''
-    return [
-      new WeirError('gates_not_passed', `version ${version} has not passed the gates of ${from}${failed}`),
-    ]
   }
 
   /** Two that lead the same users at once would undo each other. */
@@ -154,7 +138,7 @@ export function createEnvironments(options: EnvironmentsOptions) {
           const { work, current } = state
           const now = clock.now()
           if (work?.kind === 'deploy' && work.stage !== 'returning')
-            return { state: withdraw(state, work, why, now), outcomes: [] }
+            return { state: withdrawByPerson(state, work, why, now), outcomes: [] }
           requireIdle(state)
           const good = lastGood(history, { digest: current?.digest ?? '' })
           if (good === undefined)
@@ -197,6 +181,25 @@ export function createEnvironments(options: EnvironmentsOptions) {
     })
   }
 
+  /** Gates that a person runs: what they found so far, and, once they have ended, for good. */
+  function noteGates(name: EnvironmentName, run: GatesRun): void {
+    const { revision, digest, by, reason, results, verdict } = run
+    const isNew = !environments.gatesUnderWay.has(name)
+    if (verdict === null) environments.gatesUnderWay.set(name, run)
+    else environments.gatesUnderWay.delete(name)
+    if (verdict === null && !isNew) return
+    store.transaction(() => {
+      const action = verdict === null ? 'gates-begun' : `gates-${verdict}`
+      const said = describeGates(run)
+      const why = verdict === null ? [said, reason].filter(Boolean).join(': ') : said
+      record(name, { action, actor: by, reason: why, evidence: { revision, digest, results } })
+      const entry = environments.entry(name, revision)
+      if (verdict === null || entry === undefined) return
+      environments.saveEntry(name, { ...entry, gates: run })
+      if (verdict === 'pass') markGood(name, revision, `gates run by ${by}: ${said}`)
+    })
+  }
+
   interface Change {
     readonly action: string
     readonly actor: string
@@ -224,10 +227,12 @@ export function createEnvironments(options: EnvironmentsOptions) {
 
   function record(
     name: EnvironmentName,
-    { action, actor, reason }: { readonly action: string; readonly actor: string; readonly reason: string },
+    told: Pick<AuditRecord, 'action' | 'actor' | 'reason' | 'evidence'>,
   ): void {
     const at = new Date(clock.now()).toISOString()
-    audit.append({ at, actor, action, subject: subjectOf(name), reason })
+    const { action, actor, reason, evidence } = told
+    const known = evidence === undefined ? {} : { evidence }
+    audit.append({ at, actor, action, subject: subjectOf(name), reason, ...known })
   }
 
   return {
@@ -237,11 +242,13 @@ export function createEnvironments(options: EnvironmentsOptions) {
     prepareRollback,
     revert: revertTo,
     markGood,
+    noteGates,
+    requireSeen: (name: EnvironmentName, ifMatch: number | undefined) => void getAt(name, ifMatch),
     /** What it runs, with its processes. */
     running: (name: EnvironmentName) => environments.get(name).state.current,
     /** What became of one deployment. */
     deployed(name: EnvironmentName, revision: number | null): DeployedSeen {
-      const { current, work } = environments.get(name).state
+      const { current, work, pendingReturn } = environments.get(name).state
       const entry = revision === null ? undefined : environments.entry(name, revision)
       return {
         current,
@@ -249,6 +256,7 @@ export function createEnvironments(options: EnvironmentsOptions) {
         failure: entry?.failure ?? null,
         gate: entry?.gate ?? null,
         busy: work !== null,
+        returnsTo: pendingReturn?.version,
       }
     },
     /** Throws while a deployment leads the public route elsewhere; following what others did is none. */

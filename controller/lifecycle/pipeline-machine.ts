@@ -2,7 +2,15 @@ import type { GateResult } from '../../contract/gate.ts'
 import { TERMINAL_PHASES, type Phase } from '../../contract/rollout.ts'
 import type { StepName } from '../../contract/pipeline.ts'
 import type { Stage } from './environment-state.ts'
-import { currentStep, stepOf, type Run, type StepState, type StepStatus } from './pipeline-run.ts'
+import {
+  approvalBeforeFirst,
+  currentStep,
+  stepOf,
+  type Run,
+  type StepState,
+  type StepStatus,
+} from './pipeline-run.ts'
+import { whySkip } from './pipeline-when.ts'
 
 /** What is seen of the deployment that a run made into an environment. */
 export interface DeployedSeen {
@@ -16,6 +24,8 @@ export interface DeployedSeen {
   readonly gate: GateResult | null
   /** Something is under way in the environment, by whomever. */
   readonly busy: boolean
+  /** The good version that could not be returned to yet. */
+  readonly returnsTo?: string | undefined
 }
 
 export interface PipelineSeen {
@@ -36,9 +46,10 @@ export interface PipelineSeen {
 }
 
 /** The next state of a run: as many steps further as can be told from what was seen. Pure. */
-export function nextRun(run: Run, seen: PipelineSeen): Run {
-  if (run.phase === 'Reverting') return awaitReturn(run, seen)
-  if (run.phase !== 'Running') return run
+export function nextRun(before: Run, seen: PipelineSeen): Run {
+  if (before.phase === 'Reverting') return awaitReturn(before, seen)
+  if (before.phase !== 'Running') return before
+  const run = approvalBeforeFirst(before, seen.production.current === null)
   const step = currentStep(run)
   if (step === undefined) return ended(run, 'Passed', `version ${run.version} is in production`, seen.now)
   if (step.status === 'pending') {
@@ -59,27 +70,6 @@ interface Conclusion {
   readonly status: StepStatus
   readonly message: string
   readonly evidence?: unknown
-}
-
-/** On what it depends whether a step is run; null: it always is. */
-export function whenOf({ settings }: Run, name: StepName): string | null {
-  if (name === 'approval') return settings.approval === 'person' ? null : 'approval: person'
-  return PAST_GATES.has(name) ? 'production does not run this digest' : null
-}
-
-const PAST_GATES: ReadonlySet<StepName> = new Set([
-  'deploy-canary',
-  'verify-canary',
-  'alias-canary',
-  'rollout',
-  'approval',
-])
-
-function whySkip(run: Run, name: StepName, { production }: PipelineSeen): string | undefined {
-  if (PAST_GATES.has(name) && run.outputs.rollout === null && production.current?.digest === run.digest)
-    return 'production runs this digest already'
-  if (name === 'approval' && run.settings.approval === 'automatic') return 'the evidence decides'
-  return undefined
 }
 
 function conclusionOf(run: Run, name: StepName, seen: PipelineSeen): Conclusion {
@@ -212,9 +202,11 @@ function awaitReturn(run: Run, { staging, canary, now }: PipelineSeen): Run {
     ...(run.outputs.canaryRevision === null ? [] : [{ name: 'canary', ...canary }]),
   ]
   if (deployed.some(({ busy, failure }) => busy || failure === null)) return run
-  const places = deployed.map(({ name, current }) =>
-    current === null ? `${name} is stopped` : `${name} runs version ${current.version}`,
-  )
+  const places = deployed.map(({ name, current, returnsTo }) => {
+    if (current === null) return `${name} is stopped`
+    const still = returnsTo === undefined ? '' : ` still, until version ${returnsTo} starts again`
+    return `${name} runs version ${current.version}${still}`
+  })
   return ended(run, 'Failed', [run.message, ...places].join('; '), now)
 }
 

@@ -7,16 +7,17 @@ const DEFAULT_ANALYSIS = { interval: '1s' }
 const DEADLINE_WITH_PERSON = { after: '720h', do: 'rollback' }
 
 /** The rollout file of a run: its strategy, with a person's approval as the last thing before all users. */
-export function rolloutOf({ source, settings, version }: Run, route: string): object {
+export function rolloutOf({ source, settings, model, version, outputs }: Run, route: string): object {
   const written = isRecord(source) ? source : {}
   const strategy = isRecord(written['strategy']) ? written['strategy'] : DEFAULT_STRATEGY
-  const byPerson = settings.approval === 'person'
+  const byPerson = settings.approval === 'person' && outputs.approval === null // who was asked before is not asked again
   const onDeadline = written['onDeadline'] ?? (byPerson ? DEADLINE_WITH_PERSON : undefined)
   return {
     apiVersion: 'weir.dev/v1alpha1',
     kind: 'Rollout',
     spec: {
       route,
+      model, // of a first version the route does not tell
       modelVersion: version,
       strategy: byPerson ? withApproval(strategy) : strategy,
       analysis: written['analysis'] ?? DEFAULT_ANALYSIS,

@@ -82,6 +82,19 @@ function stepsOf({ strategy }: PipelineSettings): readonly StepName[] {
   return others.flatMap(name => (name === 'rollout' ? ['approval', name] : [name]))
 }
 
+/**
+ * Before a first version there is none to compare with, and its rollout leads all users to it at once: the person is asked before
+ * that, too. Returns the same run where it is none, or has been asked.
+ */
+export function approvalBeforeFirst(run: Run, isFirst: boolean): Run {
+  const { steps, settings } = run
+  const approval = stepOf(run, 'approval')
+  const begins = currentStep(run)?.name === 'rollout' && stepOf(run, 'rollout')?.status === 'pending'
+  if (!isFirst || !begins || settings.approval !== 'person' || approval?.status !== 'pending') return run
+  const others = steps.filter(step => step !== approval)
+  return { ...run, steps: others.flatMap(step => (step.name === 'rollout' ? [approval, step] : [step])) }
+}
+
 /** The step that is under way; undefined when all have ended. */
 export function currentStep({ steps }: Run): StepState | undefined {
   return steps.find(({ status }) => status === 'running' || status === 'pending')

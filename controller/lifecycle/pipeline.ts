@@ -4,6 +4,8 @@ import type { Evidence } from '../evidence/evidence.ts'
 import type { LifecycleOptions } from './lifecycle.ts'
 import type { Environments } from './environments.ts'
 import { createMirroring } from './mirroring.ts'
+import { createEnvironmentGates } from './environment-gates.ts'
+import { createMeasureVersion } from './measure-version.ts'
 import { createPipelineGates } from './pipeline-gates.ts'
 import { createPipelineReconciler } from './pipeline-reconcile.ts'
 import { createPipelineStore } from './pipeline-store.ts'
@@ -25,14 +27,18 @@ export function createPipeline(options: PipelineOptions) {
   const { route, model } = where
   const runs = createPipelineStore(store)
   const mirroring = createMirroring({ gateway, rollouts, environments, route })
-  const gates = createPipelineGates({ ...options, mirroring })
+  const measureVersion = createMeasureVersion({ ...options, mirroring })
+  const gates = createPipelineGates(measureVersion)
+  const environmentGates = createEnvironmentGates({ ...options, measureVersion, model })
   const reconciler = createPipelineReconciler({ ...options, runs, gates, route })
   const pipelines = createPipelines({ ...options, runs, model, nudge: reconciler.nudge })
   return {
     pipelines,
     reconciler,
+    environmentGates,
     async run(signal: AbortSignal): Promise<void> {
       await Promise.all([reconciler.run(signal), pipelines.run(signal)])
+      await environmentGates.stop()
     },
   }
 }

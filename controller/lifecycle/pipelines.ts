@@ -7,11 +7,12 @@ import type { Audit } from '../audit.ts'
 import type { ModelVersion, Registry } from '../registry/registry.ts'
 import type { VerbRequest } from '../rollouts/rollout-service.ts'
 import type { Store } from '../store.ts'
-import { breakOff, whenOf } from './pipeline-machine.ts'
+import { breakOff } from './pipeline-machine.ts'
 import { ACTOR, pipelineSubject } from './pipeline-reconcile.ts'
 import { newRun, stepOf, type Run } from './pipeline-run.ts'
 import { readPipeline } from './pipeline-settings.ts'
 import type { PipelineStore, StoredRun } from './pipeline-store.ts'
+import { whenOf } from './pipeline-when.ts'
 
 export interface PipelinesOptions {
   readonly store: Store

@@ -1,4 +1,5 @@
 import { begin, withdraw, type Decided, type Outcome } from './environment-machine.ts'
+import { MAX_RETURNS } from './environment-return.ts'
 import { isGood, type EnvironmentState, type HistoryEntry, type Placement } from './environment-state.ts'
 
 export interface RevertOrder {
@@ -52,6 +53,20 @@ export function revert(
   }
   const begun = deployAgain(state, good, { how: 'revert', actor, reason, now })
   return { result: 'reverting', state: begun.state, outcomes: [failure, ...outcomesOf(begun)] }
+}
+
+/** A return that came to nothing is tried again; asked where one is due. Pure. */
+export function returnAgain(state: EnvironmentState, history: readonly HistoryEntry[], now: number): Decided {
+  const { current, pendingReturn } = state
+  const good = current === null ? undefined : lastGood(history, current)
+  if (pendingReturn === null || good === undefined) {
+    const message = `${state.message}; there is no good version to return to any more`
+    return { state: { ...state, pendingReturn: null, message }, outcome: null }
+  }
+  const { actor, reason, tries } = pendingReturn
+  const begun = deployAgain(state, good, { how: 'revert', actor, reason, now })
+  const message = `returning to version ${good.version} again (try ${tries + 1} of ${MAX_RETURNS})`
+  return { ...begun, state: { ...begun.state, message } }
 }
 
 /** The newest version that was seen good and not found bad since; by content, since a number may be registered anew. */

@@ -11,6 +11,8 @@ export interface ProcessRow {
   readonly version: string
   readonly drill: Drill | null
   readonly port: number
+  /** Less than its manifest allows; null: what that says. */
+  readonly memoryLimitMiB: number | null
   readonly pid: number | null
   /** Milliseconds since the epoch after which it is to be stopped; null: it is wanted. */
   readonly stopAt: number | null
@@ -26,10 +28,12 @@ export function createDeploymentTable({ db }: Store) {
   const selectOf = db.prepare('SELECT * FROM processes WHERE deployment = ? ORDER BY number')
   const selectAll = db.prepare('SELECT * FROM processes ORDER BY created_at, deployment, number')
   const insert = db.prepare(
-    'INSERT INTO processes (deployment, number, model, version, drill, port, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)',
+    `INSERT INTO processes (deployment, number, model, version, drill, port, memory_limit_mib, created_at)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
   )
   const updatePid = db.prepare(`UPDATE processes SET pid = ? WHERE ${one}`)
   const updateStopAt = db.prepare(`UPDATE processes SET stop_at = ? WHERE ${one}`)
+  const updateLimit = db.prepare('UPDATE processes SET memory_limit_mib = ? WHERE deployment = ?')
   const remove = db.prepare(`DELETE FROM processes WHERE ${one}`)
   return {
     get({ deployment, number }: Named): ProcessRow | undefined {
@@ -40,14 +44,16 @@ export function createDeploymentTable({ db }: Store) {
     of: (deployment: string): ProcessRow[] => selectOf.all(deployment).map(toRow),
     all: (): ProcessRow[] => selectAll.all().map(toRow),
     add(row: Omit<ProcessRow, 'pid' | 'stopAt'>): ProcessRow {
-      const { deployment, number, model, version, drill, port, createdAt } = row
-      insert.run(deployment, number, model, version, drill && JSON.stringify(drill), port, createdAt)
+      const { deployment, number, model, version, drill, port, memoryLimitMiB, createdAt } = row
+      const drillText = drill && JSON.stringify(drill)
+      insert.run(deployment, number, model, version, drillText, port, memoryLimitMiB, createdAt)
       return { ...row, pid: null, stopAt: null }
     },
     setPid: ({ deployment, number }: Named, pid: number | null) =>
       void updatePid.run(pid, deployment, number),
     stopAt: ({ deployment, number }: Named, at: number) => void updateStopAt.run(at, deployment, number),
     keep: ({ deployment, number }: Named) => void updateStopAt.run(null, deployment, number),
+    limitMemory: (deployment: string, limitMiB: number | null) => void updateLimit.run(limitMiB, deployment),
     remove: ({ deployment, number }: Named) => void remove.run(deployment, number),
   }
 }
@@ -60,6 +66,7 @@ function toRow(row: Record<string, SQLOutputValue>): ProcessRow {
     version: String(row['version']),
     drill: typeof row['drill'] === 'string' ? (JSON.parse(row['drill']) as Drill) : null,
     port: Number(row['port']),
+    memoryLimitMiB: row['memory_limit_mib'] === null ? null : Number(row['memory_limit_mib']),
     pid: row['pid'] === null ? null : Number(row['pid']),
     stopAt: row['stop_at'] === null ? null : Number(row['stop_at']),
     createdAt: Number(row['created_at']),

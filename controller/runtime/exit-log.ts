@@ -1,41 +1,56 @@
-import { appendFile, open } from 'node:fs/promises'
+import { appendFile, open, stat } from 'node:fs/promises'
 import { z } from 'zod'
 import { exitRecord, type ExitRecord } from '../../contract/exit-record.ts'
 import type { SeenExit } from './facts.ts'
+import { olderOf } from './log-files.ts'
 
-// Exits are kept where people look for them, in the deployment's log: the model server says there why it ends itself, and the
+// Exits are kept where people look for them, in the process's log: the model server says there why it ends itself, and the
 // runtime what it saw. So they outlive the controller.
 
 /** Of a log that has grown much since the last look, or before the first, only the end is read. */
 const MAX_READ_BYTES = 16 * 1024 * 1024
-/** A deployment in a crash loop writes one a restart; older ones tell nothing new. */
+/** A process in a crash loop writes one a restart; older ones tell nothing new. */
 const MAX_EXITS = 100
 
 const line = z.looseObject({ time: z.number(), exit: exitRecord })
 
 export interface ExitLog {
   /** All that are in the log and not older than `since`, oldest first. */
-  exits(id: string, since: number): Promise<readonly SeenExit[]>
-  append(id: string, exit: SeenExit): Promise<void>
+  exits(path: string, since: number): Promise<readonly SeenExit[]>
+  append(path: string, exit: SeenExit): Promise<void>
 }
 
-export function createExitLog(fileOf: (id: string) => string): ExitLog {
+export function createExitLog(): ExitLog {
   const read = new Map<string, { offset: number; exits: readonly SeenExit[] }>()
+
+  /** Of a log that was begun anew, and of one that is looked at for the first time, also what was set aside of it. */
+  async function before(path: string, known: { offset: number; exits: readonly SeenExit[] } | undefined) {
+    if (known !== undefined && known.offset <= (await sizeOf(path))) return known
+    const { text } = await completeLines(olderOf(path), 0)
+    return { offset: 0, exits: parseExits(text) }
+  }
+
   return {
-    async exits(id, since) {
-      const known = read.get(id) ?? { offset: 0, exits: [] }
-      const { text, offset } = await completeLines(fileOf(id), known.offset)
-      // a log that has become shorter was begun anew: nothing of the old one counts
-      const before = offset < known.offset ? [] : known.exits
-      const exits = [...before, ...parseExits(text)].slice(-MAX_EXITS)
-      read.set(id, { offset, exits })
+    async exits(path, since) {
+      const known = await before(path, read.get(path))
+      const { text, offset } = await completeLines(path, known.offset)
+      const exits = [...known.exits, ...parseExits(text)].slice(-MAX_EXITS)
+      read.set(path, { offset, exits })
       return exits.filter(({ at }) => at >= since)
     },
-    async append(id, { at, ...exit }) {
+    async append(path, { at, ...exit }) {
       const message = { level: 50, time: at, name: 'runtime', msg: `the process ended: ${exit.reason}`, exit }
-      await appendFile(fileOf(id), `${JSON.stringify(message)}\n`)
+      await appendFile(path, `${JSON.stringify(message)}\n`)
     },
   }
+}
+
+async function sizeOf(path: string): Promise<number> {
+  const found = await stat(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return undefined // it has never started
+    throw error
+  })
+  return found?.size ?? 0
 }
 
 /** Everything else that versions write into their logs is no exit, whatever it looks like. */

@@ -1,5 +1,3 @@
-import { mkdirSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { WeirError } from '../../contract/errors.ts'
 import type { Clock } from '../../lib/clock.ts'
@@ -10,6 +8,10 @@ import type { Store } from '../store.ts'
 import { createDeploymentTable, type ProcessRow } from './deployment-table.ts'
 import { createExitWatch } from './exit-watch.ts'
 import type { DeploymentObserver } from './facts.ts'
+import { createLogFiles } from './log-files.ts'
+import { readLines } from './log-lines.ts'
+import { createMemoryWatch, killWithChildren } from './memory-watch.ts'
+import { createMemoryLimits } from './memory-limits.ts'
 import { endProcess, isOurProcess } from './process-identity.ts'
 import { statusOf } from './process-status.ts'
 import type { Deployment, DeploymentSpec, DeploymentStatus, Runtime } from './runtime.ts'
@@ -32,7 +34,7 @@ const SUPERVISE_INTERVAL_MS = 500
 const DYING_LIMIT_MS = 3000
 const PORT_LOOK_EVERY_MS = 100
 const RESTART_DELAY_LIMIT_MS = 30_000
-const LOG_TAIL_BYTES = 64 * 1024
+const SWEEP_EVERY_MS = 60_000
 
 /**
  * Model servers as processes of this machine. They outlive the controller: what they are, their ports and pids are in the store,
@@ -44,11 +46,12 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
   const starting = new Set<string>()
   const ending = new Map<string, Promise<void>>()
   const restarts = new Map<string, { attempts: number; notBefore: number }>()
-  const logDir = join(stateDir, 'logs')
-  mkdirSync(logDir, { recursive: true })
+  const logs = createLogFiles(join(stateDir, 'logs', 'models'))
   const endpointOf = (row: ProcessRow) => `http://${host}:${row.port}`
-  const logFile = (id: string) => join(logDir, `${id}.log`)
-  const exits = createExitWatch({ fileOf: logFile, clock, log })
+  const loggedOf = (row: ProcessRow) => ({ deployment: row.deployment, logFile: logs.of(row) })
+  const exits = createExitWatch({ clock, log })
+  const limits = createMemoryLimits(registry)
+  const memory = createMemoryWatch({ clock })
   const wantedOf = (id: string) => table.of(id).filter(isWanted)
 
   /** Once at a time: supervision, too, looks at a process that is about to be started, and has no pid yet. */
@@ -59,9 +62,10 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
       const dir = await registry.fetch(row.model, version)
       const { ownerPid } = options
       const onError = (err: Error) => log.error({ err, deployment, port }, 'could not start a model server')
-      const child = spawnServer({ dir, host, port, drill, ownerPid, logFile: logFile(deployment), onError })
+      const logged = loggedOf(row)
+      const child = spawnServer({ dir, host, port, drill, ownerPid, logFile: logged.logFile, onError })
       const { pid } = child
-      if (pid !== undefined) exits.began(deployment, pid, child)
+      if (pid !== undefined) exits.began(logged, pid, child)
       table.setPid(row, pid ?? null)
       log.info({ deployment, version, port, pid }, 'started a model server')
     } finally {
@@ -76,6 +80,8 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
       await endProcess(pid, SERVING, clock)
     }
     table.remove(row)
+    if (pid !== null) memory.forget(pid)
+    limits.forget(row)
     restarts.delete(keyOf(row))
     log.info({ deployment, port }, 'stopped a model server')
   }
@@ -98,8 +104,8 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
     const row = table.get(listed) // as it is now: the list it comes from may be older than its process
     const key = keyOf(listed)
     if (row === undefined || starting.has(key)) return
-    if (row.pid !== null && (await isOurProcess(row.pid, SERVING))) return exits.look(row.deployment, row.pid)
-    if (row.pid !== null) await exits.foundGone(row.deployment, row.pid)
+    if (row.pid !== null && (await isOurProcess(row.pid, SERVING))) return lookAfter(row, row.pid)
+    if (row.pid !== null) await foundGone(row, row.pid)
     const known = restarts.get(key) ?? { attempts: 0, notBefore: 0 }
     if (clock.now() < known.notBefore) return
     const delay = Math.min(RESTART_DELAY_LIMIT_MS, 500 * 2 ** known.attempts)
@@ -107,6 +113,22 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
     const { deployment, pid } = row
     log.warn({ deployment, pid, attempt: known.attempts + 1 }, 'a model server is not running, starting it')
     await start(row)
+  }
+
+  async function lookAfter(row: ProcessRow, pid: number): Promise<void> {
+    const logged = loggedOf(row)
+    await exits.look(logged, pid)
+    const limit = await limits.of(row)
+    const over = limit === null ? undefined : await memory.look(pid, limit)
+    if (over === undefined) return
+    await exits.overLimit(logged, pid, over)
+    if (await isOurProcess(pid, SERVING)) await killWithChildren(pid)
+  }
+
+  async function foundGone(row: ProcessRow, pid: number): Promise<void> {
+    memory.forget(pid)
+    limits.forget(row) // a version may be another by now
+    await exits.foundGone(loggedOf(row), pid)
   }
 
   /** A port that somebody else took while we were away is said at the start: what answers there is not our version. */
@@ -131,12 +153,19 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
   async function superviseOnce(): Promise<void> {
     for (const row of table.all()) {
       try {
+        await logs.limit(logs.of(row))
         if (isWanted(row)) await restartIfDead(row)
         else if (row.stopAt !== null && row.stopAt <= clock.now()) endInTheBackground(row)
       } catch (error) {
         lookingAfterFailed(row, error)
       }
     }
+  }
+
+  async function sweepLogs(): Promise<void> {
+    await logs.sweep(table.all().map(logs.of)).catch((err: unknown) => {
+      log.error({ err }, 'old logs could not be removed')
+    })
   }
 
   /** Those that were to stop stay, as far as their time has not come; the others are new. */
@@ -154,16 +183,17 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
       throw new WeirError('conflict', `${MAX_PROCESSES} model servers run already`)
     const taken = new Set(rows.map(row => row.port))
     const free = port ?? (await freePort(host, options.firstPort, taken))
-    const { deployment, model, version, drill } = like
+    const { deployment, model, version, drill, memoryLimitMiB } = like
     const number = (table.of(deployment).at(-1)?.number ?? -1) + 1
-    return table.add({ deployment, number, model, version, drill, port: free, createdAt: clock.now() })
+    const asLike = { deployment, model, version, drill, memoryLimitMiB }
+    return table.add({ ...asLike, number, port: free, createdAt: clock.now() })
   }
 
   async function deploy(spec: DeploymentSpec): Promise<{ endpoints: readonly string[] }> {
-    const { id, instances = 1, drill = null, ports = [] } = spec
+    const { id, instances = 1, drill = null, ports = [], memoryLimitMiB = null } = spec
     const { model, version } = spec.version
     const rows = table.of(id)
-    const like = rows[0] ?? { deployment: id, model, version, drill }
+    const like = rows[0] ?? { deployment: id, model, version, drill, memoryLimitMiB }
     const unused = ports.filter(port => rows.every(row => row.port !== port))
     await add(like, instances - rows.filter(isWanted).length, unused)
     return { endpoints: wantedOf(id).map(endpointOf) }
@@ -198,27 +228,33 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
   return {
     deploy,
     scale,
+    limitMemory: table.limitMemory,
     status,
     list,
     async facts(id) {
       const rows = wantedOf(id)
       if (rows.length === 0) return undefined
-      const pids = rows.flatMap(({ pid }) => (pid === null ? [] : [pid]))
-      return exits.facts(id, pids, Math.min(...rows.map(({ createdAt }) => createdAt)))
+      const since = Math.min(...rows.map(({ createdAt }) => createdAt))
+      return exits.facts(
+        rows.map(row => ({ ...loggedOf(row), pid: row.pid })),
+        since,
+      )
     },
     at: endpoint => list().find(({ endpoints }) => endpoints.includes(endpoint)),
     stop(id, afterMs = 0) {
       const at = clock.now() + afterMs
       for (const row of table.of(id)) if (isWanted(row) || (row.stopAt ?? 0) > at) table.stopAt(row, at)
     },
-    async logs(id) {
-      const text = await readFile(logFile(id), 'utf8').catch(() => '') // a deployment that never started has no log
-      return text.slice(-LOG_TAIL_BYTES)
-    },
+    logs: async (model, version, question) => readLines(await logs.find(model, version), question),
     async supervise(signal) {
       await requirePorts()
+      let sweepAt = 0
       while (!signal.aborted) {
         await superviseOnce()
+        if (clock.now() >= sweepAt) {
+          sweepAt = clock.now() + SWEEP_EVERY_MS
+          await sweepLogs()
+        }
         await clock.sleep(SUPERVISE_INTERVAL_MS, signal)
       }
       await Promise.all(ending.values())
@@ -232,7 +268,7 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
   }
 }
 
-type Like = Pick<ProcessRow, 'deployment' | 'model' | 'version' | 'drill'>
+type Like = Pick<ProcessRow, 'deployment' | 'model' | 'version' | 'drill' | 'memoryLimitMiB'>
 
 function isWanted({ stopAt }: ProcessRow): boolean {
   return stopAt === null

@@ -1,5 +1,7 @@
 import type { Drill } from '../../contract/rollout.ts'
+import type { LogPage } from '../../contract/logs.ts'
 import type { ModelVersion } from '../registry/registry.ts'
+import type { LogQuestion } from './log-lines.ts'
 
 export interface DeploymentSpec {
   /** Chosen by the caller; deploying the same id twice is one deployment. */
@@ -8,6 +10,8 @@ export interface DeploymentSpec {
   /** How many of them at least, one by default; `scale` says how many exactly. */
   readonly instances?: number | undefined
   readonly drill?: Drill | undefined
+  /** Of each instance, where it is less than the manifest allows; `limitMemory` changes it. */
+  readonly memoryLimitMiB?: number | undefined
   /** Of the first instances, only for the embedded runtime; free ones are chosen where absent. */
   readonly ports?: readonly number[] | undefined
 }
@@ -42,6 +46,8 @@ export interface Runtime {
    * on their way to them can finish. Asking again changes nothing.
    */
   scale(id: string, instances: number, afterMs?: number): Promise<void>
+  /** How much memory each instance may have, where that is less than its manifest allows; null: as that says. */
+  limitMemory(id: string, limitMiB: number | null): void
   status(id: string): Promise<DeploymentStatus>
   /** All that run or should run. */
   list(): readonly Deployment[]
@@ -49,8 +55,8 @@ export interface Runtime {
   at(endpoint: string): Deployment | undefined
   /** Stops all of it after `afterMs`, so that requests on their way to it can finish; lasts through a restart of the controller. */
   stop(id: string, afterMs?: number): void
-  /** The last lines that the deployment logged. */
-  logs(id: string): Promise<string>
+  /** What processes of a version wrote, also of those that are no more; nothing of a version that never ran. */
+  logs(model: string, version: string, question?: LogQuestion): Promise<LogPage>
   /** Looks after what runs until `signal` aborts. */
   supervise(signal: AbortSignal): Promise<void>
   /** Ends everything that runs; used when the whole of Weir stops. */

@@ -26,7 +26,7 @@ export function spawnServer(server: Server): ChildProcess {
   if (ownerPid !== undefined) args.push('--owner-pid', String(ownerPid))
   const output = openSync(logFile, 'a')
   try {
-    const env = { ...process.env, ...COMPILE_CACHE, ...LEAN_ENV }
+    const env = { ...withoutCredentials(process.env), ...COMPILE_CACHE, ...LEAN_ENV }
     const stdio = ['ignore', output, output] as const
     const command = [...LEAN_FLAGS, SERVING, ...args]
     const child = spawn(process.execPath, command, { detached: true, stdio: [...stdio], env })
@@ -36,6 +36,11 @@ export function spawnServer(server: Server): ChildProcess {
   } finally {
     closeSync(output)
   }
+}
+
+/** A version's own command would find in them a way into the registry. */
+function withoutCredentials(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('MLFLOW_TRACKING_')))
 }
 
 function drillOption(drill: Drill): string {

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { createServer, type AddressInfo } from 'node:net'
 import { ModelRefused } from '../manifest.ts'
 import type { CustomVersion } from './custom-version.ts'
-import { groupResidentBytes, signalGroup } from './process-group.ts'
+import { groupResidentBytes, signalGroup } from '../../lib/process-group.ts'
 
 export interface Ending {
   readonly code: number | null

@@ -90,7 +90,8 @@ export function createCustomServer({ options, clock, log }: CustomServerOptions)
       const { reason } = exit
       become({ kind: 'loading', reason: `the server of this version is started again: ${reason}` })
       log.error({ reason, restarts, exit }, 'the server of this version ended, or had to be ended')
-      await run.stop(STOP_GRACE_MS)
+      // one that takes too much memory takes more each moment, whether it heeds a signal or not
+      await run.stop(exit.cause === 'memory-limit' ? 0 : STOP_GRACE_MS)
       if (clock.now() - begun > STEADY_MS) restarts = 0
       await clock.sleep(Math.min(RESTART_DELAY_LIMIT_MS, 200 * 2 ** restarts), stopping.signal)
       if (stopping.signal.aborted) return

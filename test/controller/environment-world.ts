@@ -129,6 +129,7 @@ function createServers(t: Test) {
       return { endpoints }
     },
     async scale() {},
+    limitMemory: () => {},
     async status(id): Promise<DeploymentStatus> {
       const found = running.get(id)
       if (found === undefined) return { kind: 'absent' }
@@ -145,7 +146,7 @@ function createServers(t: Test) {
       stopped.push(id)
       running.delete(id)
     },
-    logs: async () => '',
+    logs: async () => ({ items: [], cursor: '' }),
     supervise: async () => {},
     stopAll: async () => {},
   }

@@ -50,7 +50,10 @@ t.test(
     first.runtime.stop('b')
     await until('b is stopped', LIMIT_MS, async () => (await first.runtime.status('b')).kind === 'absent')
     t.equal(await first.runtime.facts('b'), undefined)
-    t.same(parseExits(await first.runtime.logs('b')), [], 'an end that was asked for is none of them')
+    const { items } = await first.runtime.logs('model', '1')
+    const ofB = items.filter(({ instance }) => instance === 'b/0').map(({ text }) => text)
+    t.ok(ofB.length > 0)
+    t.same(parseExits(ofB.join('\n')), [], 'an end that was asked for is none of them')
     await first.end()
 
     const second = world.controller()
@@ -94,17 +97,14 @@ t.test('a command that ends again and again is recorded each time', async t => {
 
 t.test('of a process that an earlier controller started it is only known that it has gone', async t => {
   const dir = t.testdir()
-  const watch = createExitWatch({
-    fileOf: id => join(dir, id),
-    clock: systemClock,
-    log: createLog('test', 'silent'),
-  })
+  const watch = createExitWatch({ clock: systemClock, log: createLog('test', 'silent') })
+  const a = { deployment: 'a', logFile: join(dir, 'a') }
   const gone = spawn('true')
   await once(gone, 'exit')
   const { pid = 0 } = gone
-  await watch.foundGone('a', pid)
-  await watch.foundGone('a', pid)
-  const { exits, running } = await watch.facts('a', [pid], 0)
+  await watch.foundGone(a, pid)
+  await watch.foundGone(a, pid)
+  const { exits, running } = await watch.facts([{ ...a, pid }], 0)
   t.match(exits, [{ pid, cause: 'unknown', code: null, signal: null, reason: 'ended while nobody watched' }])
   t.notOk(running)
 })

@@ -31,6 +31,7 @@ function tightRuntime(
       return { kind: 'ready', endpoints: [running.endpoint], digest: running.digest }
     },
     async scale() {},
+    limitMemory: () => {},
     list: () => [],
     at: endpoint =>
       running?.endpoint === endpoint
@@ -41,7 +42,7 @@ function tightRuntime(
       seen.push(`stop ${id}`)
       stopping = 3
     },
-    logs: async () => '',
+    logs: async () => ({ items: [], cursor: '' }),
     supervise: async () => {},
     stopAll: async () => {},
   }

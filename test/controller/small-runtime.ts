@@ -67,6 +67,7 @@ export function createSmallRuntime(endpoint: string, placed: readonly Placed[] =
       if (!found) throw new Error(`nothing is deployed as ${id}`)
       setInstances(found, instances)
     },
+    limitMemory: () => {},
     async status(id) {
       const found = running.get(id)
       if (!found) return { kind: 'absent' }
@@ -75,7 +76,7 @@ export function createSmallRuntime(endpoint: string, placed: readonly Placed[] =
     list,
     at: wanted => list().find(({ endpoints }) => endpoints.includes(wanted)),
     stop: id => void running.delete(id),
-    logs: async () => '',
+    logs: async () => ({ items: [], cursor: '' }),
     supervise: async () => {},
     stopAll: async () => {},
     most: () => most,

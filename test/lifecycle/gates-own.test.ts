@@ -14,6 +14,7 @@ import { systemClock as clock } from '../../lib/clock.ts'
 import { isSigned, startReceiver } from '../controller/receiver.ts'
 import { listen } from '../evidence/fake-gateway.ts'
 import { colourManifest } from '../serving/model-folder.ts'
+import { comparisons } from './comparisons.ts'
 
 // Gates of the team's own, the shadow gate, and the order of all of them.
 
@@ -163,26 +164,6 @@ t.test(
     ])
   },
 )
-
-/** A gateway whose candidate answers `pairs` more copies at each look, of which so many as production does. */
-function comparisons(pairs: number, agreeing: number): Evidence {
-  let looks = 0
-  return {
-    async look(route) {
-      const counted = (result: string, each: number) => ({
-        id: 'gw-0',
-        variant: 'candidate',
-        name: 'weir_comparisons_total',
-        labels: { result },
-        value: each * looks,
-      })
-      const counters = [counted('agree', agreeing), counted('disagree', pairs - agreeing)]
-      looks += 1
-      if (route !== 'food11') return { kind: 'no-data', reason: 'another route', failed: false }
-      return { kind: 'look', look: { t: looks, series: [], counters }, warnings: [] }
-    },
-  }
-}
 
 t.test(
   'the shadow gate decides on copies of live requests, and ends the copying however it ends',

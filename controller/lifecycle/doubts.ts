@@ -1,0 +1,36 @@
+import type { EnvironmentName } from '../../contract/environment.ts'
+import { WeirError } from '../../contract/errors.ts'
+import { describeGates } from './environment-gates-words.ts'
+import { askPlace } from './environment-observe.ts'
+import type { Place } from './environment-routes.ts'
+import { isGood, type HistoryEntry } from './environment-state.ts'
+import type { EnvironmentStore } from './environment-store.ts'
+
+interface DoubtsOptions {
+  readonly environments: EnvironmentStore
+  readonly places: Readonly<Record<EnvironmentName, Place>>
+}
+
+/** Why a version should not leave an environment: it does not verifiably run there, or its gates have not passed. */
+export async function doubtsAbout(
+  from: EnvironmentName,
+  { version, digest }: { readonly version: string; readonly digest: string },
+  { environments, places }: DoubtsOptions,
+): Promise<WeirError[]> {
+  const { current } = environments.get(from).state
+  const answer = await askPlace(places[from])
+  if (current?.digest !== digest || answer?.digest !== digest) {
+    const there = answer === null ? 'nothing answers' : `version ${answer.version} (${answer.digest}) answers`
+    return [new WeirError('not_verified', `${from} does not run version ${version} (${digest}): ${there}`)]
+  }
+  const why = whyNotPassed(environments.entry(from, current.revision))
+  if (why === undefined) return []
+  const message = `version ${version} has not passed the gates of ${from}: ${why ?? `weir env gates ${from} runs them`}`
+  return [new WeirError('gates_not_passed', message)]
+}
+
+/** Undefined: it has. Null: nobody ran them. What a person found last counts, too, where it was seen good before. */
+function whyNotPassed(entry: HistoryEntry | undefined): string | null | undefined {
+  if (entry?.gates?.verdict === 'fail') return describeGates(entry.gates)
+  return isGood(entry) ? undefined : (entry?.failure ?? null)
+}
