@@ -169,7 +169,7 @@ export function placeArms(
       return { kind: 'waiting', reason: `${version}: not deployed yet` }
     if (status.digest !== arm.digest)
       return { kind: 'refused', reason: `${arm.variant} answers with ${status.digest}, not ${arm.digest}` }
-    others.push({ ...arm, endpoints: status.endpoints })
+    others.push({ ...arm, endpoints: status.endpoints.slice(0, arm.replicas) })
   }
   return { kind: 'ready', experiment: { ...experiment, others } }
 }

@@ -68,10 +68,12 @@ export async function lowerReplicas(runtime: Runtime, state: RolloutState): Prom
 }
 
 function wantedOf(state: RolloutState) {
-  const { replicas, deployment, phase, recreation, experiment } = state
-  if (recreation !== null || phase === 'Pending') return []
+  const { replicas, deployment, phase, recreation, experiment, grown } = state
+  const ofPredecessor = grown === null ? [] : [grown]
+  if (recreation !== null || phase === 'Pending') return ofPredecessor
   const { rolling, baseline } = replicas
   return [
+    ...ofPredecessor,
     { id: deployment.id, wanted: replicas.candidate },
     ...(rolling ? [{ id: rolling.stableId, wanted: rolling.stable }] : []),
     ...(baseline ? [{ id: baseline.id, wanted: baseline.wanted }] : []),

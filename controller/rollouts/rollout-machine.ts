@@ -135,8 +135,10 @@ function awaitCandidate(state: RolloutState, seen: Observation): RolloutState {
   if (baseline.kind === 'never') return withdraw(state, 'not-ready', baseline.reason, seen.now)
   const isPlaced = candidate.kind === 'ready' && candidate.endpoints.length >= state.replicas.candidate
   if (isPlaced && seen.policyVersion !== null && arms.kind === 'ready' && baseline.kind === 'enough') {
+    // one that runs already may have more, which are left as soon as the policy is in force
+    const endpoints = candidate.endpoints.slice(0, state.replicas.candidate)
     const placed = {
-      candidate: { ...state.candidate, endpoints: candidate.endpoints },
+      candidate: { ...state.candidate, endpoints },
       experiment: arms.experiment,
       replicas: baseline.replicas,
     }

@@ -55,6 +55,8 @@ export interface RolloutState {
   readonly experiment: Experiment | null
   /** Of the rollout that made room for this one; null: nothing is left of it. */
   readonly leftOver: LeftOver | null
+  /** What runs on of the rollout that made room, with the processes that it is to go back to; null: nothing, or this one's own. */
+  readonly grown: Grown | null
   /** Candidate requests that had been judged when this step began. */
   readonly requestsBeforeStep: number
   /** The version that answers now, and that answers again if this rollout is withdrawn. */
@@ -85,6 +87,12 @@ export interface RolloutState {
   readonly metrics: readonly MetricStanding[]
   /** A move that was decided and waits for webhooks to agree. */
   readonly gate: Gate | null
+}
+
+export interface Grown {
+  /** The deployment. */
+  readonly id: string
+  readonly wanted: number
 }
 
 export interface Recreation {
@@ -160,6 +168,7 @@ export const LATER_FIELDS = {
   recreation: null,
   experiment: null,
   leftOver: null,
+  grown: null,
   replicas: ONE_EACH,
 } as const
 
