@@ -1,7 +1,6 @@
 import type { Drill } from '../../contract/rollout.ts'
 import type { VersionLookup } from '../registry/registry.ts'
 import type { Runtime } from '../runtime/runtime.ts'
-import { isApart } from './recreate.ts'
 import { isJudged, type RolloutState } from './rollout-state.ts'
 
 interface Exchanged {
@@ -21,7 +20,9 @@ export async function exchangeProcesses(
   const isGap = isJudged(state) && stage === 'closed' && closedAt !== null
   if (isGap && (await isGone(runtime, stableId)))
     await runtime.deploy({ id: deployment.id, version: await registry.get(model, candidate.version), drill })
-  if (phase === 'RollingBack' && isApart(state) && (await isGone(runtime, deployment.id))) {
+  // not before every worker has closed the route: until then the new version has users
+  const isWayBack = phase === 'RollingBack' && stage === 'closed'
+  if (isWayBack && (await isGone(runtime, deployment.id))) {
     const [endpoint = ''] = stable.endpoints
     const port = Number(new URL(endpoint).port)
     await runtime.deploy({ id: stableId, version: await registry.get(model, stable.version), ports: [port] })

@@ -31,13 +31,16 @@ export function explainRollout(rollout: Explained, now: number): readonly string
     case 'Promoting':
       return [`${state.message}: waiting until every gateway worker has exchanged the versions`]
     case 'RollingBack':
-      return [
-        `${state.message}: waiting until every gateway worker has taken the traffic off the candidate`,
-        ...harm(state),
-      ]
+      return [`${state.message}: ${waitingToBeBack(state)}`, ...harm(state)]
     default:
       return [`${state.phase}: ${state.message}`, ...explainArms(state), ...harm(state)]
   }
+}
+
+function waitingToBeBack({ recreation, stable }: RolloutState): string {
+  if (recreation?.stage === 'closed')
+    return `the route is closed, waiting until version ${stable.version} runs again`
+  return 'waiting until every gateway worker has taken the traffic off the candidate'
 }
 
 function whatItWaitsFor(rollout: Explained): readonly string[] {

@@ -55,10 +55,17 @@ export function bringBack(state: RolloutState, { stableProcess, now }: Observati
   return withRecreation({ ...state, stable }, { stage: 'old', openedAt: now })
 }
 
-export function noteOpened(state: RolloutState, { policyAsWanted, now }: Observation): RolloutState {
-  const { recreation } = state
-  if (recreation?.stage !== 'new' || recreation.openedAt !== null || !policyAsWanted) return state
-  return withRecreation(state, { openedAt: now })
+/** When every worker has opened the route, and closed it again before a rollback exchanges the versions once more. */
+export function noteGap(state: RolloutState, { policyAsWanted, now }: Observation): RolloutState {
+  const { recreation, phase } = state
+  if (recreation?.stage !== 'new' || !policyAsWanted) return state
+  if (phase === 'RollingBack') return withRecreation(state, closedAgain(recreation, now))
+  return recreation.openedAt === null ? withRecreation(state, { openedAt: now }) : state
+}
+
+function closedAgain({ closedAt, openedAt }: Recreation, now: number): Partial<Recreation> {
+  if (closedAt === null || openedAt === null) return { stage: 'closed' } // not every worker had opened it: one gap
+  return { stage: 'closed', earlierGapMs: openedAt - closedAt, closedAt: now, openedAt: null }
 }
 
 /** The new version is not there beside the old one, or the old one not beside the new. */

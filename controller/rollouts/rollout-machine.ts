@@ -9,7 +9,7 @@ import { capacityFirst } from './capacity-first.ts'
 import { adoptWeights, hasUsers, placeArms, releaseFallen } from './arms.ts'
 import { inWords } from './duration.ts'
 import { whyStepFailed, type HookWords } from './hook-step.ts'
-import { bringBack, isApart, noteOpened } from './recreate.ts'
+import { bringBack, isApart, noteGap } from './recreate.ts'
 import { READY_LIMIT_MS, replicasForWeight } from './replicas.ts'
 import { isReplaced, roll } from './rolling.ts'
 import { isJudged, isOver, isStableOut, type EndCause, type RolloutState } from './rollout-state.ts'
@@ -60,7 +60,7 @@ export function nextState(state: RolloutState, seen: Observation, spec: RolloutS
   if (isOver(state)) return state
   const { decision } = seen
   const judged = decision === null ? state : { ...state, lastDecision: decision, metrics: seen.metrics }
-  const own = noteOpened(noticePolicyChange(watchStable(judged, seen), seen), seen)
+  const own = noteGap(noticePolicyChange(watchStable(judged, seen), seen), seen)
   switch (own.phase) {
     case 'Pending':
       return awaitCandidate(notBegun(own, seen.now), seen)

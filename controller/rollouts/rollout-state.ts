@@ -104,9 +104,11 @@ export interface Recreation {
   readonly interruptionAt?: number
   /** Who answers: the old version, nobody, the new one. */
   readonly stage: 'old' | 'closed' | 'new'
-  /** The gap, as every gateway worker had it; ms since the epoch. */
+  /** The gap, or the one of the rollback, as every gateway worker had it; ms since the epoch. */
   readonly closedAt: number | null
   readonly openedAt: number | null
+  /** The first gap, where a rollback made a second one. */
+  readonly earlierGapMs?: number
 }
 
 export interface HeaderRoute {

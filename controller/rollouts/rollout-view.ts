@@ -79,8 +79,7 @@ export function rolloutView({ name, route, file, state, version }: StoredRollout
     metrics: state.metrics,
     startedAt: new Date(state.startedAt).toISOString(),
     endedAt: state.endedAt === null ? null : new Date(state.endedAt).toISOString(),
-    withdrawMs:
-      state.withdrawnAt === null || state.endedAt === null ? null : state.endedAt - state.withdrawnAt,
+    withdrawMs: withdrawMsOf(state),
     gapMs: gapOf(state.recreation),
     version,
   }
@@ -95,5 +94,12 @@ function processesOf(state: RolloutState): Readonly<Record<string, number>> {
 
 function gapOf(recreation: Recreation | null): number | null {
   if (recreation === null || recreation.closedAt === null || recreation.openedAt === null) return null
-  return recreation.openedAt - recreation.closedAt
+  return recreation.openedAt - recreation.closedAt + (recreation.earlierGapMs ?? 0)
+}
+
+/** Where nothing ran beside the candidate the route was closed first, and the rollout was over when the old version ran again. */
+function withdrawMsOf({ withdrawnAt, endedAt, recreation }: RolloutState): number | null {
+  if (withdrawnAt === null || endedAt === null) return null
+  const closedAt = recreation?.closedAt ?? 0
+  return (closedAt > withdrawnAt ? closedAt : endedAt) - withdrawnAt
 }

@@ -11,6 +11,7 @@ const analysis = { interval: '1s', settle: '2s', watch: '20s', successRate: { at
 function tightRuntime(
   initial: { endpoint: string; digest: string },
   candidate: { endpoint: string; digest: string },
+  onStop: () => void,
 ) {
   const seen: string[] = []
   let running: { id: string; endpoint: string; digest: string } | undefined = { id: 'food11-v1', ...initial }
@@ -40,6 +41,7 @@ function tightRuntime(
     stop(id) {
       if (running?.id !== id || stopping > 0) return
       seen.push(`stop ${id}`)
+      onStop()
       stopping = 3
     },
     logs: async () => ({ items: [], cursor: '' }),
@@ -56,9 +58,11 @@ async function started(
 ) {
   const plain = await startWorld(t)
   const [stable = ''] = plain.gateway.policy().variants['stable']?.endpoints ?? []
+  const weightsAtStop: object[] = []
   const tight = tightRuntime(
     { endpoint: stable, digest: 'sha256:one' },
     { endpoint: 'http://127.0.0.1:1', digest: 'sha256:two' },
+    () => weightsAtStop.push(plain.gateway.policy().weights),
   )
   const world = { ...plain, runtime: tight.runtime }
   const control = await startControl(t, world, undefined, alerts)
@@ -67,7 +71,16 @@ async function started(
   )
   const seconds = (seconds: number, failing: Record<string, number> = {}) =>
     pass(world, control, { name, seconds, requestsPerSecond: 50, failing })
-  return { world, control, name, seconds, stable, ...tight, status: () => control.client.rollout(name) }
+  return {
+    world,
+    control,
+    name,
+    seconds,
+    stable,
+    weightsAtStop,
+    ...tight,
+    status: () => control.client.rollout(name),
+  }
 }
 
 t.test('users are told, the route is closed, the old version stops before the new one starts', async t => {
@@ -137,12 +150,29 @@ t.test(
   },
 )
 
+// It was stopped while it still had all users, and the gap was counted from the first closing to the last opening.
 t.test('a version that fails after the gap is replaced by the old one, started again', async t => {
-  const { world, seconds, seen, stable, status } = await started(t)
-  await seconds(12)
+  const { world, seconds, seen, stable, status, weightsAtStop } = await started(t)
+  let closedSeconds = 0
+  const second = async (failing = {}) => {
+    await seconds(1, failing)
+    const { weights } = world.gateway.policy()
+    if (weights['stable'] === 0 && weights['candidate'] === 0) closedSeconds += 1
+  }
+  for (let passed = 0; passed < 20; passed++) await second()
   t.match(world.gateway.policy().weights, { stable: 0, candidate: 100 })
-  await seconds(15, { candidate: 0.5 })
-  t.match(await status(), { phase: 'RolledBack' })
+  for (let passed = 0; passed < 15; passed++) await second({ candidate: 0.5 })
+  const { phase, gapMs, withdrawMs } = await status()
+  t.equal(phase, 'RolledBack')
+  t.same(weightsAtStop, [
+    { stable: 0, candidate: 0 },
+    { stable: 0, candidate: 0 },
+  ])
+  t.ok(
+    Math.abs((gapMs ?? 0) / 1000 - closedSeconds) <= 2,
+    `${gapMs} ms; it was closed for ${closedSeconds} s`,
+  )
+  t.ok((withdrawMs ?? Infinity) <= 1000, `no traffic ${withdrawMs} ms after the decision`)
   t.same(seen, ['stop food11-v1', 'start food11-v2.candidate', 'stop food11-v2.candidate', 'start food11-v1'])
   t.match(world.gateway.policy(), { weights: { stable: 100 }, variants: { stable: { endpoints: [stable] } } })
 })
