@@ -1,4 +1,5 @@
 import { inShares } from '../judge/experiment.ts'
+import type { Experiment } from './arms.ts'
 import { armViews, type ArmView } from './arms-view.ts'
 import { isOver, type RolloutState } from './rollout-state.ts'
 
@@ -9,7 +10,17 @@ export function explainArms(state: RolloutState): readonly string[] {
   if (experiment === null || arms.length === 0) return []
   return [
     ...arms.map(explainArm),
+    ...(experiment.others.length > 0 ? whatIsProven(experiment, isOver(state)) : []),
     ...(isOver(state) || experiment.by === null ? [] : [notRandomised(experiment.by)]),
+  ]
+}
+
+/** Of several arms the one that wins need not be the best. */
+function whatIsProven({ winner }: Experiment, isEnded: boolean): readonly string[] {
+  if (winner !== null) return [`${winner} is proven better than stable, not better than the other arms`]
+  if (isEnded) return []
+  return [
+    'each arm is compared with stable, not with the others: the first that is proven better wins, of several at one look the one with the most evidence',
   ]
 }
 

@@ -68,8 +68,8 @@ export async function lowerReplicas(runtime: Runtime, state: RolloutState): Prom
 }
 
 function wantedOf(state: RolloutState) {
-  const { replicas, deployment, phase, recreation, experiment, grown } = state
-  const ofPredecessor = grown === null ? [] : [grown]
+  const { replicas, deployment, phase, recreation, experiment, enlarged } = state
+  const ofPredecessor = enlarged === null ? [] : [enlarged]
   if (recreation !== null || phase === 'Pending') return ofPredecessor
   const { rolling, baseline } = replicas
   return [

@@ -56,7 +56,7 @@ export interface RolloutState {
   /** Of the rollout that made room for this one; null: nothing is left of it. */
   readonly leftOver: LeftOver | null
   /** What runs on of the rollout that made room, with the processes that it is to go back to; null: nothing, or this one's own. */
-  readonly grown: Grown | null
+  readonly enlarged: Enlarged | null
   /** Candidate requests that had been judged when this step began. */
   readonly requestsBeforeStep: number
   /** The version that answers now, and that answers again if this rollout is withdrawn. */
@@ -89,7 +89,7 @@ export interface RolloutState {
   readonly gate: Gate | null
 }
 
-export interface Grown {
+export interface Enlarged {
   /** The deployment. */
   readonly id: string
   readonly wanted: number
@@ -170,7 +170,7 @@ export const LATER_FIELDS = {
   recreation: null,
   experiment: null,
   leftOver: null,
-  grown: null,
+  enlarged: null,
   replicas: ONE_EACH,
 } as const
 

@@ -4,13 +4,16 @@ import type { VersionLookup } from '../registry/registry.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { BASELINE } from './baseline.ts'
 import type { Baseline, Replicas } from './replicas.ts'
-import { ONE_EACH, type Grown, type Placement, type RolloutState } from './rollout-state.ts'
+import { ONE_EACH, type Enlarged, type Placement, type RolloutState } from './rollout-state.ts'
 
 /** A deployment that the rollout which makes room had not made, and may have given more processes; they are no part of this one. */
-export function grownBy(superseded: RolloutState | undefined, reused: string | undefined): Grown | null {
+export function enlargedBy(
+  superseded: RolloutState | undefined,
+  reused: string | undefined,
+): Enlarged | null {
   if (superseded === undefined) return null
-  const { deployment, previousCandidateEndpoints, grown } = superseded
-  const left = deployment.own ? grown : { id: deployment.id, wanted: previousCandidateEndpoints.length }
+  const { deployment, previousCandidateEndpoints, enlarged } = superseded
+  const left = deployment.own ? enlarged : { id: deployment.id, wanted: previousCandidateEndpoints.length }
   return left?.id === reused ? null : left
 }
 

@@ -10,7 +10,7 @@ import type { Runtime } from '../runtime/runtime.ts'
 import { leftOverOf } from './arms-policy.ts'
 import { firstExperiment } from './experiment-start.ts'
 import { LATER_FIELDS, type Placement, type Recreation, type RolloutState } from './rollout-state.ts'
-import { firstReplicas, grownBy } from './start-replicas.ts'
+import { firstReplicas, enlargedBy } from './start-replicas.ts'
 import { headerRouteOff, mirrorOff } from './transitions.ts'
 
 interface StartOptions {
@@ -131,7 +131,7 @@ export async function firstState(
     }),
     experiment,
     leftOver: superseded === undefined ? null : leftOverOf(superseded),
-    grown: grownBy(superseded, reused),
+    enlarged: enlargedBy(superseded, reused),
   }
 }
 

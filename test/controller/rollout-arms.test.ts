@@ -95,6 +95,7 @@ t.test('the version that wins becomes stable, whichever it is; the others are st
     )
     const { sentences } = await control.client.explain(name)
     t.match(sentences.join('\n'), new RegExp(`${winner} \\(version ${won}\\) has won: \\d+ of \\d+`))
+    t.ok(sentences.includes(`${winner} is proven better than stable, not better than the other arms`))
     const audit = await control.client.audit({ subject: name })
     t.match(
       audit.find(({ action }) => action === 'winner'),
@@ -125,6 +126,7 @@ t.test('an arm with which users do worse goes by itself, and the others keep the
     /candidate \(version 2, 30 %\) is withdrawn \(feedback\), stable's version answers/,
   )
   t.match(sentences.join('\n'), /arm-3 \(version 3, 20 %\): \d+ of \d+ \(.* %\); evidence that it is better/)
+  t.match(sentences.join('\n'), /each arm is compared with stable, not with the others: the first that is/)
   await t.rejects(control.client.act(name, 'promote'), {
     code: 'conflict',
     message: /candidate was withdrawn/,

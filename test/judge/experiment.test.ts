@@ -171,6 +171,51 @@ t.test('a decision tells how each arm does, and the same looks give the same dec
   t.end()
 })
 
+t.test('of two arms that are proven better than stable at one look the one with more evidence wins', t => {
+  for (const [rates, winner] of [
+    [{ stable: 0.3, candidate: 0.6, 'arm-3': 0.7 }, 'arm-3'],
+    [{ stable: 0.3, candidate: 0.7, 'arm-3': 0.6 }, 'candidate'],
+  ] as const) {
+    const judge = createJudgeFor(spec)
+    // both are proven within the second of these looks, which are far apart
+    const made = [...looksFarApart(rates)].map(look => judge.step(look))
+    t.match(made.at(-2), { action: 'hold', experiment: { winner: null } })
+    const last = made.at(-1)
+    t.match(last, {
+      action: 'advance',
+      reason: new RegExp(`^users do better with ${winner}`),
+      experiment: { winner, arms: [{ verdict: 'better' }, { verdict: 'better' }] },
+    })
+    const [candidate, third] = last?.experiment?.arms ?? []
+    t.equal((candidate?.better ?? 0) > (third?.better ?? 0), winner === 'candidate')
+  }
+  t.end()
+})
+
+t.test('the arm that is proven first wins, also over one that users like better later', t => {
+  const judge = createJudgeFor(spec)
+  let last: Decision | undefined
+  for (const look of looks(createRandom(4), { stable: 0.3, candidate: 0.6, 'arm-3': 0.32 })) {
+    last = judge.step(look)
+    if (last.action !== 'hold' || look.t >= 100) break
+  }
+  t.match(last, {
+    action: 'advance',
+    experiment: { winner: 'candidate', arms: [{ verdict: 'better' }, { verdict: 'open' }] },
+  })
+  t.end()
+})
+
+function* looksFarApart(rates: Experiment['rates']): Generator<Look> {
+  const all = looks(createRandom(3), rates)
+  for (const t of [0, 5, 40]) {
+    let look: Look | undefined
+    do look = all.next().value
+    while (look && look.t < t)
+    if (look) yield look
+  }
+}
+
 t.test('predictions from before users were dealt are no trials of the control', t => {
   const judge = createJudgeFor(spec)
   const before = looks(createRandom(3), alike(0.3))
