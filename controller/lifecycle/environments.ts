@@ -2,6 +2,7 @@ import {
   ENVIRONMENTS,
   SOURCES,
   type EnvironmentName,
+  type EnvironmentSettings,
   type EnvironmentView,
   type GatesRun,
   type PromoteBody,
@@ -33,6 +34,7 @@ export interface EnvironmentsOptions {
   readonly gateway: Pick<GatewayClient, 'route'>
   readonly rollouts: Pick<RolloutStore, 'active'>
   readonly places: Readonly<Record<EnvironmentName, Place>>
+  readonly settings: EnvironmentSettings
   readonly reconciler: Pick<EnvironmentReconciler, 'nudge' | 'lastAnswer'>
   readonly clock: Clock
 }
@@ -53,7 +55,8 @@ export function createEnvironments(options: EnvironmentsOptions) {
     const history = environments.history(name, SHOWN_ENTRIES)
     const gatesUnderWay = environments.gatesUnderWay.get(name)
     const answer = reconciler.lastAnswer(name)
-    return environmentView(stored, { place: places[name], history, answer, gatesUnderWay })
+    const about = { place: places[name], settings: options.settings[name] }
+    return environmentView(stored, { ...about, history, answer, gatesUnderWay })
   }
 
   function getAt(name: EnvironmentName, ifMatch: number | undefined): StoredEnvironment {
@@ -256,6 +259,7 @@ export function createEnvironments(options: EnvironmentsOptions) {
         failure: entry?.failure ?? null,
         gate: entry?.gate ?? null,
         busy: work !== null,
+        reverted: entry !== undefined && entry.telling !== 'no',
         returnsTo: pendingReturn?.version,
       }
     },

@@ -24,6 +24,8 @@ export interface DeployedSeen {
   readonly gate: GateResult | null
   /** Something is under way in the environment, by whomever. */
   readonly busy: boolean
+  /** Its failure is in the books as a version's that failed, not only as that of a deployment that came to nothing. */
+  readonly reverted: boolean
   /** The good version that could not be returned to yet. */
   readonly returnsTo?: string | undefined
 }
@@ -201,7 +203,7 @@ function awaitReturn(run: Run, { staging, canary, now }: PipelineSeen): Run {
     ...(run.outputs.stagingRevision === null ? [] : [{ name: 'staging', ...staging }]),
     ...(run.outputs.canaryRevision === null ? [] : [{ name: 'canary', ...canary }]),
   ]
-  if (deployed.some(({ busy, failure }) => busy || failure === null)) return run
+  if (deployed.some(({ busy, reverted }) => busy || !reverted)) return run
   const places = deployed.map(({ name, current, returnsTo }) => {
     if (current === null) return `${name} is stopped`
     const still = returnsTo === undefined ? '' : ` still, until version ${returnsTo} starts again`

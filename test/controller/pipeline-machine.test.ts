@@ -11,7 +11,14 @@ import {
 import { newRun, type Run } from '../../controller/lifecycle/pipeline-run.ts'
 
 const NOW = 1_750_000_000_000
-const IDLE: DeployedSeen = { current: null, stage: null, failure: null, gate: null, busy: false }
+const IDLE: DeployedSeen = {
+  current: null,
+  stage: null,
+  failure: null,
+  gate: null,
+  busy: false,
+  reverted: false,
+}
 const NOTHING: PipelineSeen = {
   now: NOW,
   packaged: null,
@@ -165,7 +172,8 @@ t.test('the run ends when every deployment of it is gone, and says what runs the
   const failed = nextRun(atRollout(), rolloutAt('RolledBack'))
   t.match(failed, { phase: 'Reverting' })
   t.match(nextRun(failed, rolloutAt('RolledBack')), { phase: 'Reverting' }, 'not before it is reverted')
-  const left = { ...IDLE, failure: 'rollout', current: { version: '1', digest: 'sha256:one', revision: 9 } }
+  const current = { version: '1', digest: 'sha256:one', revision: 9 }
+  const left = { ...IDLE, failure: 'rollout', reverted: true, current }
   const busy = { ...left, busy: true }
   t.match(nextRun(failed, { ...rolloutAt('RolledBack'), staging: left, canary: busy }), {
     phase: 'Reverting',
@@ -178,6 +186,19 @@ t.test('the run ends when every deployment of it is gone, and says what runs the
     },
   )
 })
+
+// A controller that was killed before it had reverted what had failed by itself ended the run in its next life: the registry never
+// heard of the failure, and `development` led to the version still.
+t.test(
+  'the run does not end before the failure of a version that was never ready is known as its own',
+  async t => {
+    const seen = { ...NOTHING, staging: { ...IDLE, failure: 'resources: killed' } }
+    const begun = nextRun(nextRun(runOf(), NOTHING), { ...NOTHING, packaged: { ok: true, message: 'there' } })
+    const failed = nextRun(withOutputs(begun, { stagingRevision: 7 }), seen)
+    t.match(nextRun(failed, seen), { phase: 'Reverting' })
+    t.match(nextRun(failed, { ...seen, staging: { ...seen.staging, reverted: true } }), { phase: 'Failed' })
+  },
+)
 
 t.test('a superseded rollout says nothing against the version', async t => {
   t.match(nextRun(atRollout(), rolloutAt('Superseded')), { phase: 'Error' })
