@@ -98,6 +98,8 @@ const auditRecord = z.object({
   reason: z.string(),
   /** What it was decided on, such as the results of gates. */
   evidence: z.unknown().optional(),
+  policyVersion: z.object({ before: z.number().nullable(), after: z.number().nullable() }).optional(),
+  hash: z.string(),
 })
 export type AuditRecord = z.infer<typeof auditRecord>
 

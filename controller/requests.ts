@@ -14,8 +14,10 @@ export function keyed(request: FastifyRequest): IdempotentRequest {
   }
 }
 
-/** Who asks, as the audit keeps it. */
+/** Who asks, as the audit keeps it: never what the controller calls itself there. */
 export function actorOf(request: FastifyRequest): string {
   const actor = request.headers['x-weir-actor']
-  return typeof actor === 'string' && actor !== '' ? actor.slice(0, 100) : 'operator'
+  if (typeof actor !== 'string' || actor.trim() === '') return 'operator'
+  const name = actor.trim().slice(0, 100)
+  return name.toLowerCase() === 'controller' ? `operator "${name}"` : name
 }

@@ -87,7 +87,7 @@ function describeStart({ name, message }: Rollout): string {
 
 /** The file with what the command line adds to it; without a file the defaults with a look every second. */
 async function rolloutSource(route: string, { to, file, drill, supersede }: StartOptions): Promise<unknown> {
-  const base = file === undefined ? NO_FILE : asRecord(parse(await readFile(file, 'utf8')), file)
+  const base = file === undefined ? NO_FILE : await readRollout(file)
   const spec = asRecord(base['spec'] ?? {}, 'spec')
   if (spec['route'] !== undefined && spec['route'] !== route) {
     throw new WeirError('invalid_setting', `${file} is for route ${String(spec['route'])}, not ${route}`)
@@ -101,6 +101,19 @@ async function rolloutSource(route: string, { to, file, drill, supersede }: Star
     ...(supersede && { supersede }),
   }
   return { ...base, spec: { ...spec, route, modelVersion, ...settings } }
+}
+
+async function readRollout(file: string): Promise<Record<string, unknown>> {
+  const text = await readFile(file, 'utf8')
+  return asRecord(parseNaming(file, text), file)
+}
+
+function parseNaming(file: string, text: string): unknown {
+  try {
+    return parse(text, { prettyErrors: false }) // which would show the place over several lines
+  } catch (cause) {
+    throw new WeirError('invalid_setting', `${file} cannot be read`, { cause })
+  }
 }
 
 const NO_FILE = { apiVersion: 'weir.dev/v1alpha1', kind: 'Rollout', spec: { analysis: { interval: '1s' } } }

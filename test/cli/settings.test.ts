@@ -32,6 +32,17 @@ t.test('an address that is none is refused by the name of its setting', async t 
   t.match(await weir(['load', '--url', 'foo']), { code: 1, stderr: /--url must be/ })
 })
 
+t.test('a rollout file that is no YAML is named', async t => {
+  const folder = mkdtempSync(join(tmpdir(), 'weir-settings-'))
+  t.teardown(() => rmSync(folder, { recursive: true }))
+  const file = join(folder, 'rollout.yaml')
+  writeFileSync(file, 'spec: [route\n')
+  const { code, stderr } = await weir(['rollout', 'start', 'food11', '--to', '2', '--file', file])
+  t.equal(code, 1)
+  t.ok(stderr.startsWith(`weir: ${file} cannot be read: `), stderr)
+  t.equal(stderr.trim().split('\n').length, 1)
+})
+
 t.test(
   "a controller's options are refused by name, and so is a state folder that cannot be written",
   async t => {

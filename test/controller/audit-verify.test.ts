@@ -33,6 +33,29 @@ t.test('weir audit verify finds the audit of a rollout sound, and says what its 
   t.match((await audit(control.url)).stdout, /policy-applied/)
 })
 
+t.test('weir audit --json leaves nothing of a record out', async t => {
+  const { control } = await busy(t)
+  const { items } = await fetch(`${control.url}/v1/audit`).then(
+    answer => answer.json() as Promise<{ items: object[] }>,
+  )
+  t.match(
+    items,
+    [{ action: 'policy-applied', policyVersion: { before: Number, after: Number } }],
+    'newest first',
+  )
+  t.same(JSON.parse((await audit(control.url, '--json')).stdout), { items })
+})
+
+t.test('nobody is recorded as the controller, nor as nobody', async t => {
+  const { control, name } = await busy(t)
+  for (const actor of ['controller', ' ']) {
+    const verb = `${control.url}/v1/rollouts/${name}/pause`
+    t.equal((await fetch(verb, { method: 'POST', headers: { 'x-weir-actor': actor } })).status, 200)
+  }
+  const [second, first] = await control.client.audit()
+  t.match([first?.actor, second?.actor], ['operator "controller"', 'operator'])
+})
+
 const damages = {
   'a changed reason': [
     "UPDATE audit SET record = replace(record, 'ada', 'eve')",
