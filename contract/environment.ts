@@ -13,13 +13,20 @@ export const SOURCES = ['development', 'staging', 'canary'] as const
 export type Source = (typeof SOURCES)[number]
 
 const port = z.int().min(1).max(65_535)
-const instances = z.int().min(1).max(32).default(1)
+const processes = z
+  .strictObject({
+    /** One of what is promoted by hand, and as many as a rollout brought, when absent. */
+    instances: z.int().min(1).max(32).optional(),
+    /** Of each instance; its manifest may ask for less, never for more. */
+    memoryLimitMiB: z.int().min(16).max(1_048_576).optional(),
+  })
+  .prefault({})
 
 /** environments.yaml in the state folder. */
 export const environmentSettings = z.strictObject({
-  staging: z.strictObject({ instances }).prefault({}),
-  canary: z.strictObject({ instances }).prefault({}),
-  production: z.strictObject({ instances }).prefault({}),
+  staging: processes,
+  canary: processes,
+  production: processes,
   /** How long the version that was replaced keeps running, so that a rollback needs no start. */
   keepWarm: durationMs.refine(ms => ms <= 168 * 3_600_000, 'must be at most 168h').default(600_000),
   /** How long a version may take to be ready. */
@@ -102,8 +109,17 @@ export const environmentView = z.object({
   url: z.string(),
   model: z.string(),
   current: z
-    .object({ version: z.string(), digest: z.string(), revision: z.number(), good: z.boolean() })
+    .object({
+      version: z.string(),
+      digest: z.string(),
+      revision: z.number(),
+      good: z.boolean(),
+      /** That requests are led to. */
+      instances: z.number(),
+    })
     .nullable(),
+  /** As environments.yaml has it; null: as the version, or the rollout that brought it, has it. */
+  settings: z.object({ instances: z.number().nullable(), memoryLimitMiB: z.number().nullable() }),
   health: z.enum(['healthy', 'unhealthy', 'stopped', 'unknown']),
   /** One sentence on where it stands. */
   message: z.string(),

@@ -8,18 +8,21 @@ const DIGEST_CHARS = 19
 
 /** All environments as a table, and what ran in each of late. */
 export function describeEnvironments(environments: readonly EnvironmentView[]): string {
-  const rows = environments.map(({ name, model, current, health, url, message }) => [
+  const rows = environments.map(({ name, model, current, settings, health, url, message }) => [
     name,
     current === null ? '–' : `${model} ${current.version}`,
     current === null ? '–' : current.digest.slice(0, DIGEST_CHARS),
+    current === null ? '–' : String(current.instances),
+    settings.memoryLimitMiB === null ? '–' : `${settings.memoryLimitMiB} MiB`,
     health,
     url,
     message,
   ])
   const histories = environments.filter(({ history }) => history.length > 0).map(historyOf)
-  return [table(['ENVIRONMENT', 'VERSION', 'DIGEST', 'HEALTH', 'URL', 'STATE'], rows), ...histories].join(
-    '\n\n',
-  )
+  return [
+    table(['ENVIRONMENT', 'VERSION', 'DIGEST', 'INSTANCES', 'MEMORY LIMIT', 'HEALTH', 'URL', 'STATE'], rows),
+    ...histories,
+  ].join('\n\n')
 }
 
 export function environmentLine({ name, model, current, message }: EnvironmentView): string {

@@ -15,6 +15,7 @@ import { isReturnDue } from './environment-return.ts'
 import { firstPolicy, routesSay, wantedRoutes, type Place } from './environment-routes.ts'
 import type { EnvironmentState, HistoryEntry } from './environment-state.ts'
 import type { EnvironmentStore } from './environment-store.ts'
+import { createSettingsKeeper } from './keep-settings.ts'
 import { needless } from './release.ts'
 import { returnAgain } from './revert.ts'
 
@@ -48,6 +49,8 @@ export function createEnvironmentReconciler(options: EnvironmentReconcilerOption
     options
   const observe = createEnvironmentObserver({ ...options, route: places.production.route })
   const limits = { readyWithinMs: settings.readyWithin, keepWarmMs: settings.keepWarm }
+  const { transaction } = store
+  const keepSettings = createSettingsKeeper({ ...options, record, transaction, drainMs: DRAIN_MS })
   const answers = new Map<EnvironmentName, EnvironmentSeen['answer']>()
   const stopping = new Set<string>()
   let wake = new AbortController()
@@ -86,7 +89,7 @@ export function createEnvironmentReconciler(options: EnvironmentReconcilerOption
     await tellFailures(state)
     await provideRoute(state, look)
     const { work } = state
-    if (work === null) return
+    if (work === null) return keepSettings(state)
     if (work.kind === 'deploy' && work.stage === 'starting') return start(state)
     await switchRoutes(state)
     const alias = wantedAlias(state)
@@ -98,8 +101,8 @@ export function createEnvironmentReconciler(options: EnvironmentReconcilerOption
   async function start({ model, name, work }: EnvironmentState): Promise<void> {
     if (work?.kind !== 'deploy' || work.target.deployment === null) return
     const version = await registry.get(model, work.target.version)
-    const { instances } = settings[name]
-    await runtime.deploy({ id: work.target.deployment, version, instances })
+    const { instances, memoryLimitMiB } = settings[name]
+    await runtime.deploy({ id: work.target.deployment, version, instances, memoryLimitMiB })
   }
 
   /** Each write only onto the policy that was read, so that nothing of somebody else's is overwritten unseen. */

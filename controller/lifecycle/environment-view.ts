@@ -1,4 +1,9 @@
-import type { EnvironmentView, GatesRun } from '../../contract/environment.ts'
+import type {
+  EnvironmentName,
+  EnvironmentSettings,
+  EnvironmentView,
+  GatesRun,
+} from '../../contract/environment.ts'
 import type { EnvironmentSeen } from './environment-machine.ts'
 import type { Place } from './environment-routes.ts'
 import { isGood, type EnvironmentState, type HistoryEntry } from './environment-state.ts'
@@ -11,12 +16,13 @@ interface ViewOptions {
   /** What answered at the last look; undefined before the first. */
   readonly answer: EnvironmentSeen['answer'] | undefined
   readonly gatesUnderWay: GatesRun | undefined
+  readonly settings: EnvironmentSettings[EnvironmentName]
 }
 
 /** An environment as the API shows it. Times are ISO 8601 (UTC). */
 export function environmentView(
   { state, version }: StoredEnvironment,
-  { place, history, answer, gatesUnderWay }: ViewOptions,
+  { place, history, answer, gatesUnderWay, settings }: ViewOptions,
 ): EnvironmentView {
   const { current, work } = state
   const entry = history.find(({ revision }) => revision === current?.revision)
@@ -30,7 +36,9 @@ export function environmentView(
       digest: current.digest,
       revision: current.revision,
       good: isGood(entry),
+      instances: current.endpoints.length,
     },
+    settings: { instances: settings.instances ?? null, memoryLimitMiB: settings.memoryLimitMiB ?? null },
     health: healthOf(state, answer),
     message: state.message,
     deploying:

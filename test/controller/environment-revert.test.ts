@@ -163,7 +163,7 @@ function cutAt(method: string, when: 'before' | 'after', nth: number) {
 
 /** Those that answer at once go on doing so. */
 function syncReads(through: Through): Through {
-  const SYNC = new Set(['at', 'list', 'stop'])
+  const SYNC = new Set(['at', 'list', 'stop', 'limitMemory'])
   return dependency => {
     const cut = through(dependency)
     return new Proxy(dependency, {

@@ -51,7 +51,12 @@ export type Through = <T extends object>(dependency: T) => T
 const same: Through = dependency => dependency
 
 /** A lifecycle over its real store; a test decides when it looks. Another one over the same world is one after a crash. */
-export function startLifecycle(t: Test, world: EnvironmentWorld, through: Through = same) {
+export function startLifecycle(
+  t: Test,
+  world: EnvironmentWorld,
+  through: Through = same,
+  written: object = {},
+) {
   const { stateDir, gateway: routes, clock } = world
   const runtime = through(world.runtime)
   const store = openStore(stateDir)
@@ -68,9 +73,14 @@ export function startLifecycle(t: Test, world: EnvironmentWorld, through: Throug
   const client = through(createGatewayClient({ baseUrl: routes.operatorUrl }))
   const gateway = createRecordedGateway({ gateway: client, store, audit, clock, log })
   const where = { route: ROUTE, model: ROUTE, ports: routes.ports }
-  const settings = environmentSettings.parse({ keepWarm: '10m', readyWithin: '60s' })
+  const settings = environmentSettings.parse({ keepWarm: '10m', readyWithin: '60s', ...written })
   const shared = { store, rollouts, audit, gateway, runtime, registry, clock, log }
-  const { environments, reconciler } = createLifecycle({ ...shared, where, host: '127.0.0.1', settings })
+  const { environments, reconciler } = createLifecycle({
+    ...shared,
+    where,
+    host: '127.0.0.1',
+    settings,
+  })
   const look = async (name: EnvironmentName) => {
     clock.forward(1000)
     await reconciler.tick(name)
@@ -111,25 +121,38 @@ function createServers(t: Test) {
   const running = new Map<string, { version: string; endpoints: readonly string[] }>()
   const troubles = new Map<string, Trouble>()
   const stopped: string[] = []
+  const scaled: string[] = []
+  const memoryLimits = new Map<string, number | null>()
 
-  async function place(id: string, version: string): Promise<[string]> {
+  async function place(id: string, version: string, instances = 1): Promise<[string, ...string[]]> {
     const says = troubles.get(version) === 'impostor' ? 'another' : version
-    const endpoint = await listen(t, (_, response) =>
-      json(response, { model: ROUTE, model_version: says, digest: digestOf(says) }),
-    )
-    running.set(id, { version, endpoints: [endpoint] })
-    return [endpoint]
+    const another = () =>
+      listen(t, (_, response) =>
+        json(response, { model: ROUTE, model_version: says, digest: digestOf(says) }),
+      )
+    const there = running.get(id)?.endpoints ?? []
+    const [first = await another(), ...rest] = there
+    while (rest.length < instances - 1) rest.push(await another())
+    const endpoints: [string, ...string[]] = [first, ...rest]
+    running.set(id, { version, endpoints })
+    return endpoints
   }
 
   const list = () => [...running].map(([id, found]) => ({ id, model: ROUTE, drilled: false, ...found }))
   const runtime: Runtime & DeploymentObserver = {
     facts: async id => (running.has(id) ? { running: true, exits: [], peakBytes: null } : undefined),
-    async deploy({ id, version }) {
-      const endpoints = running.get(id)?.endpoints ?? (await place(id, version.version))
-      return { endpoints }
+    async deploy({ id, version, instances, memoryLimitMiB = null }) {
+      memoryLimits.set(id, memoryLimitMiB)
+      return { endpoints: await place(id, version.version, instances) }
     },
-    async scale() {},
-    limitMemory: () => {},
+    async scale(id, instances) {
+      const found = running.get(id)
+      if (found === undefined) throw new Error(`nothing is deployed as ${id}`)
+      scaled.push(`${id}: ${instances}`)
+      running.set(id, { ...found, endpoints: found.endpoints.slice(0, instances) })
+      await place(id, found.version, instances)
+    },
+    limitMemory: (id, limitMiB) => void memoryLimits.set(id, limitMiB),
     async status(id): Promise<DeploymentStatus> {
       const found = running.get(id)
       if (found === undefined) return { kind: 'absent' }
@@ -150,7 +173,7 @@ function createServers(t: Test) {
     supervise: async () => {},
     stopAll: async () => {},
   }
-  return { ...runtime, place, troubles, stopped, runs: (id: string) => running.has(id) }
+  return { ...runtime, place, troubles, stopped, scaled, memoryLimits, runs: (id: string) => running.has(id) }
 }
 
 /** The operator API over several routes, and a listener for each environment that asks whom its route leads to. */

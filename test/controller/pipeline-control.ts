@@ -36,9 +36,19 @@ const NO_EVIDENCE: Evidence = {
   look: async () => ({ kind: 'no-data', reason: 'nobody asks', failed: false }),
 }
 
+interface ControlOptions {
+  readonly evidence?: Evidence
+  /** As in environments.yaml. */
+  readonly settings?: object
+}
+
 /** A controller over the world; another one later is one after a crash. */
-export function startControl(t: Test, world: EnvironmentWorld, evidence: Evidence = NO_EVIDENCE) {
-  const lifecycle = startLifecycle(t, world)
+export function startControl(
+  t: Test,
+  world: EnvironmentWorld,
+  { evidence = NO_EVIDENCE, settings = {} }: ControlOptions = {},
+) {
+  const lifecycle = startLifecycle(t, world, undefined, settings)
   const { environments, reconciler: places, rollouts } = lifecycle
   const service = createRolloutService({
     ...lifecycle,

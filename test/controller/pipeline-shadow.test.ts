@@ -22,7 +22,7 @@ async function shadowed(t: Test, agreeing: number) {
       return source.look(route, beside)
     },
   }
-  const control = startControl(t, world, evidence)
+  const control = startControl(t, world, { evidence })
   const id = await run(control, '2')
   await control.until('the end of the gates', () => {
     const status = stepOf(control, id, 'gates')?.status ?? 'pending'
