@@ -18,14 +18,29 @@ import {
 import { microsecondsAlone, microsecondsPerLook } from './judge/speed.ts'
 import { createZTest } from './judge/z-test.ts'
 
-// npm run bench -- judge [--seed N] [--ramps N]: error rates and detection times of the judge, beside those of models of
-// what others do, on the same simulated traffic. 2,000 ramps a row take about half an hour; 200 show the shape.
+// npm run bench -- judge [--seed N] [--ramps N] [--only healthy,detection,climbs,speed]: error rates and detection times of the judge,
+// beside those of models of what others do, on the same simulated traffic. 2,000 ramps a row take about half an hour; 200 show the
+// shape.
+
+const PARTS: Readonly<Record<string, () => void>> = {
+  healthy: measureHealthy,
+  detection: measureDetection,
+  climbs: measureClimbs,
+  speed: measureSpeed,
+}
 
 const { values } = parseArgs({
-  options: { seed: { type: 'string', default: '1' }, ramps: { type: 'string', default: '2000' } },
+  options: {
+    seed: { type: 'string', default: '1' },
+    ramps: { type: 'string', default: '2000' },
+    only: { type: 'string', default: Object.keys(PARTS).join(',') },
+  },
 })
 const seed = wholeNumber('seed', values.seed)
 const ramps = wholeNumber('ramps', values.ramps)
+const only = values.only.split(',')
+const unknown = only.find(name => PARTS[name] === undefined)
+if (unknown !== undefined) throw new Error(`--only takes ${Object.keys(PARTS).join(', ')}; not "${unknown}"`)
 /** Detection needs fewer: 300 of 2,000. */
 const fewerRamps = Math.max(10, Math.round(ramps * 0.15))
 
@@ -157,38 +172,46 @@ printTable(
     source,
   ]),
 )
-console.log('False withdrawals per healthy ramp, %\n')
-printTable(
-  head('traffic / failure rate', CONTENDERS),
-  measure(HEALTHY, CONTENDERS, { number: 0, ramps, figure: withdrawnPercent }),
-)
-console.log('Detection, mean seconds / candidate requests\n')
-printTable(
-  head('jump, traffic', CONTENDERS),
-  measure(HARMFUL, CONTENDERS, { number: 1, ramps: fewerRamps, figure: detection }),
-)
-printTable(
-  head('slower, traffic (x1.1 is the tolerance)', LATENCY_CONTENDERS),
-  measure(SLOWER, LATENCY_CONTENDERS, { number: 2, ramps: fewerRamps, figure: detection }),
-)
-console.log(
-  'A healthy candidate from 10 % to all traffic, looks every second: median seconds at 20, 35, 80 rps\n',
-)
-printTable(['failures', 'risk budget', '20 rps', '35 rps', '80 rps'], climbs())
-const slow: Omit<Climb, 'requestsPerSecond'> = {
-  rate: 0.001,
-  riskBudgetPoints: 0.25,
-  fromPercent: 1,
-  pollSeconds: 5,
+for (const name of only) PARTS[name]?.()
+
+function measureHealthy(): void {
+  console.log('False withdrawals per healthy ramp, %\n')
+  printTable(
+    head('traffic / failure rate', CONTENDERS),
+    measure(HEALTHY, CONTENDERS, { number: 0, ramps, figure: withdrawnPercent }),
+  )
 }
-const to95 = [20, 500].map(requestsPerSecond => median({ ...slow, requestsPerSecond }, 95))
-console.log(`From 1 to 95 % with 0.25 pp and 0.1 % failures: median ${to95.join(' / ')} s at 20 / 500 rps`)
-const wrong = [35, 80].map(wrongPromotions)
-console.log(
-  `Promoted at a true excess of 1 pp / 95 %, risk budget 1 pp: ${wrong.join(' / ')} % at 35 / 80 rps`,
-)
-const alone = microsecondsAlone()
-console.log(`Speed, µs: a harm process ${alone.harm.toFixed(2)}, a bound ${alone.bound.toFixed(2)} a look;`)
-console.log(
-  `the whole judge with its 83 processes, from counters to decision, ${microsecondsPerLook().toFixed(0)} a look`,
-)
+
+function measureDetection(): void {
+  console.log('Detection, mean seconds / candidate requests\n')
+  printTable(
+    head('jump, traffic', CONTENDERS),
+    measure(HARMFUL, CONTENDERS, { number: 1, ramps: fewerRamps, figure: detection }),
+  )
+  printTable(
+    head('slower, traffic (x1.1 is the tolerance)', LATENCY_CONTENDERS),
+    measure(SLOWER, LATENCY_CONTENDERS, { number: 2, ramps: fewerRamps, figure: detection }),
+  )
+}
+
+function measureClimbs(): void {
+  console.log(
+    'A healthy candidate from 10 % to all traffic, looks every second: median seconds at 20, 35, 80 rps\n',
+  )
+  printTable(['failures', 'risk budget', '20 rps', '35 rps', '80 rps'], climbs())
+  const slow = { rate: 0.001, riskBudgetPoints: 0.25, fromPercent: 1, pollSeconds: 5 }
+  const to95 = [20, 500].map(requestsPerSecond => median({ ...slow, requestsPerSecond }, 95))
+  console.log(`From 1 to 95 % with 0.25 pp and 0.1 % failures: median ${to95.join(' / ')} s at 20 / 500 rps`)
+  const wrong = [35, 80].map(wrongPromotions)
+  console.log(
+    `Promoted at a true excess of 1 pp / 95 %, risk budget 1 pp: ${wrong.join(' / ')} % at 35 / 80 rps`,
+  )
+}
+
+function measureSpeed(): void {
+  const alone = microsecondsAlone()
+  console.log(`Speed, µs: a harm process ${alone.harm.toFixed(2)}, a bound ${alone.bound.toFixed(2)} a look;`)
+  console.log(
+    `the whole judge with its 83 processes, from counters to decision, ${microsecondsPerLook().toFixed(0)} a look`,
+  )
+}

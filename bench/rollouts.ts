@@ -12,7 +12,7 @@ import { measureWithdrawals } from './rollouts/withdrawals.ts'
 
 // npm run bench -- rollouts [--only withdrawals,outage,healthy] [--runs N] [--lanes N] [--short]: live rollouts on real processes, so
 // many at a time: a gateway, a controller, and `weir serve` for each version, which keeps a server running that waits as long as a
-// model would compute. In full it takes about 35 minutes, of which 26 go to the healthy ones; --short goes through each part once,
+// model would compute. In full it takes about 35 minutes, of which 25 go to the healthy ones; --short goes through each part once,
 // within a minute. Ends with 1 when a target is missed. Where other programs take the processor, a process that has to wait makes
 // several requests late at once, and is withdrawn for it: --latency-burst 250ms counts those as one, and
 // --latency-tolerance 8 has healthy rollouts tolerate them.

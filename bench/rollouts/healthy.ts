@@ -17,7 +17,7 @@ import {
 // same two servers behind all routes. Both fail and refuse as often, by chance. Only waits are short: a route's time-out, and with it
 // the settling time that follows from it, and the time between looks. Counters and clocks are what they are.
 
-const LANES = 6
+const LANES = 5
 const LEAST_REQUESTS = 2000
 const CHANCES = { failures: 0.01, refusals: 0.005 }
 const INTERVAL = '500ms'
@@ -61,6 +61,8 @@ interface Run {
   readonly counted: number
   /** The strongest evidence of harm at any look that was seen. */
   readonly evidence: number
+  /** Failures other than those by chance: time-outs and the like, with which a machine that is too busy spoils the measurement. */
+  readonly unplanned: number
 }
 
 export async function measureHealthy(bench: RolloutBench): Promise<Target[]> {
@@ -89,8 +91,8 @@ export async function measureHealthy(bench: RolloutBench): Promise<Target[]> {
   await Promise.all(loads.map(load => load.stop()))
   bench.print(summary(all))
   for (const run of all.filter(isOtherwiseOver)) bench.print(`not promoted: ${ended(run)}`)
-  const unplanned = await countUnplanned(stack)
-  bench.print(`failures other than those by chance, of all routes: ${unplanned}`)
+  const unplanned = all.reduce((sum, run) => sum + run.unplanned, 0)
+  bench.print(`failures other than those by chance, of all rollouts: ${unplanned}`)
   bench.print(`${inWords(delays.read())}\n`)
   return targetsOf(all, bench.short)
 }
@@ -103,7 +105,7 @@ function createProgress(runs: number): (run: Run) => readonly string[] {
   let done = 0
   return run => {
     done += 1
-    const figures = `${run.requests} requests, ${run.counted} counted, evidence of harm ${run.evidence.toFixed(2)} at most`
+    const figures = `${run.requests} requests, ${run.counted} counted, ${run.unplanned} failures not by chance, evidence of harm ${run.evidence.toFixed(2)} at most`
     const line = `  ${done}: ${ended(run)}; ${run.seconds.toFixed(1)} s, ${figures}`
     if (done % PROGRESS_EVERY !== 0 && done !== runs) return [line]
     const spentMs = Date.now() - began
@@ -149,7 +151,7 @@ interface Promotion {
 
 async function rollOut(stack: RolloutStack, lane: number, promotion: Promotion): Promise<Run> {
   const { answered } = promotion
-  const before = answered()
+  const before = { answered: answered(), unplanned: await countUnplanned(stack, lane) }
   const { name } = await stack.controller.startRollout(rolloutFile(`r${lane}`, specOf(promotion)))
   let evidence = 0
   const over = await untilOver(stack, name, ({ decision }) => {
@@ -163,9 +165,10 @@ async function rollOut(stack: RolloutStack, lane: number, promotion: Promotion):
     cause,
     reason: decision?.reason ?? message,
     seconds: (Date.parse(endedAt ?? '') - Date.parse(startedAt)) / 1000,
-    requests: answered() - before,
+    requests: answered() - before.answered,
     counted: stable + candidate,
     evidence,
+    unplanned: (await countUnplanned(stack, lane)) - before.unplanned,
   }
 }
 
@@ -173,9 +176,9 @@ function specOf({ plan: { analysis, steps }, modelVersion }: Promotion): object 
   return { modelVersion, strategy: { canary: { steps } }, analysis }
 }
 
-/** Time-outs and the like, with which a machine that is too busy spoils the measurement. */
-async function countUnplanned({ gateway }: RolloutStack): Promise<number> {
-  const failures = parseExposition(await gateway.metrics()).filter(
+/** On one lane's route, since the gateway was started. */
+async function countUnplanned({ gateway, routes }: RolloutStack, lane: number): Promise<number> {
+  const failures = parseExposition(await gateway.metrics(routes[lane]?.name)).filter(
     ({ name, labels }) =>
       name === 'weir_requests_total' && labels['kind'] === 'split' && labels['outcome'] === 'failure',
   )
