@@ -150,7 +150,8 @@ export function createEnvironmentReconciler(options: EnvironmentReconcilerOption
   /** The version stays registered, with the reason, and no alias leads to it but of an environment that still runs it. */
   async function markFailed(model: string, { version, failure, actor }: HistoryEntry): Promise<void> {
     const decision = { actor, reason: failure ?? 'it failed' }
-    await registry.markFailed(model, version, decision)
+    const { failed } = await registry.get(model, version) // two environments may return from it, with words of their own
+    if (failed === null) await registry.markFailed(model, version, decision)
     const { development } = await registry.aliases(model)
     if (development === version) await registry.setAlias(model, 'development', null, decision)
   }
