@@ -31,8 +31,9 @@ export function explain(reasons: Reasons): string {
 }
 
 /** What makes latency mean something else than the rollout's file says. */
-function remarks({ verdict, gate, options }: Reasons): readonly string[] {
-  const { latencyBurstSeconds: burst } = options
+function remarks({ decision, verdict, gate, options }: Reasons): readonly string[] {
+  const isAboutLatency = decision.cause === null || decision.cause === 'latency'
+  const burst = isAboutLatency ? options.latencyBurstSeconds : 0
   const general = [
     ...(burst > 0 ? [`requests within ${toMs(burst)} of each other count as one where they are late`] : []),
     ...(verdict.isCoarse()
