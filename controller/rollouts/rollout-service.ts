@@ -7,6 +7,7 @@ import type { VersionLookup } from '../registry/registry.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import type { Store } from '../store.ts'
 import { releaseCapacity } from './capacity.ts'
+import { refuseSteps } from './refuse-steps.ts'
 import type { RolloutStore, StoredRollout } from './rollout-store.ts'
 import { isJudged } from './rollout-state.ts'
 import { isReplaced } from './rolling.ts'
@@ -60,6 +61,7 @@ export function createRolloutService(options: RolloutServiceOptions) {
     const named = withName(source, name => rollouts.get(name) !== undefined)
     const file = parseRollout(named)
     refuseMetrics(file, options.hasPrometheus)
+    refuseSteps(file)
     const { name } = file.metadata
     options.requireFree?.(file.spec.route)
     if (rollouts.get(name)) throw new WeirError('conflict', `a rollout "${name}" exists already`)

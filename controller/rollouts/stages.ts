@@ -2,7 +2,7 @@ import type { RolloutSpec } from '../../contract/rollout.ts'
 import type { Stage } from '../judge/climb.ts'
 import { budgetFor } from '../judge/ladder.ts'
 import { planOf } from './strategies/plan.ts'
-import { currentStep, type Place, type StepView } from './steps.ts'
+import { currentStep, hasBoth, type Place, type StepView } from './steps.ts'
 
 export interface WayAhead {
   readonly stages: readonly Stage[]
@@ -43,7 +43,7 @@ export function wayAhead(from: Place, spec: RolloutSpec, spentMs = 0): WayAhead 
         step += 1
         break
       case 'ramp':
-        if (weightBp > 0) stages.push(rampStage(view, weightBp, spec))
+        if (hasBoth(weightBp)) stages.push(rampStage(view, weightBp, spec))
         if (view.atEnd) step += 1
         else weightBp = Math.round(view.nextWeightPercent * 100)
         break
@@ -87,9 +87,9 @@ function pauseStage(
   const byTime = spec.analysis.advance === 'time'
   return {
     weightPercent: weightBp / 100,
-    excess: byTime || weightBp === 0 ? null : budgetFor(view.nextWeightPercent, view.riskBudget),
+    excess: byTime || !hasBoth(weightBp) ? null : budgetFor(view.nextWeightPercent, view.riskBudget),
     minSeconds: durationMs / 1000,
-    minCandidateRequests: byTime && weightBp > 0 ? spec.analysis.minRequests : 0,
+    minCandidateRequests: byTime && hasBoth(weightBp) ? spec.analysis.minRequests : 0,
   }
 }
 

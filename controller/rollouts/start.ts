@@ -164,7 +164,14 @@ async function whatIsStable(
   endpoints: readonly string[],
   { route, model }: RolloutFile['spec'],
 ): Promise<Placement & { model: string }> {
-  if (endpoints.length > 0) return whatAnswers(endpoints, route)
+  if (endpoints.length > 0) {
+    const stable = await whatAnswers(endpoints, route)
+    if (model === undefined || model === stable.model) return stable
+    throw new WeirError(
+      'invalid_setting',
+      `spec.model: stable of route ${route} is ${stable.model}, not ${model}`,
+    )
+  }
   if (model !== undefined) return { model, version: 'none', digest: 'none', endpoints }
   throw new WeirError(
     'invalid_setting',

@@ -73,6 +73,11 @@ export function currentStep(state: Place, spec: RolloutSpec): AnyStepView {
   return { kind: 'ramp', nextWeightPercent: rampWeight(present, step.ramp), riskBudget, atEnd: present >= to }
 }
 
+/** Evidence compares two versions that both have traffic: at 0 and at 100 % there is none to wait for. */
+export function hasBoth(weightBp: number): boolean {
+  return weightBp > 0 && weightBp < 10_000
+}
+
 type Ramp = Extract<PlanStep, { ramp: object }>['ramp']
 
 /** The smallest weight of the ladder (1, 5, 10, 25, 50, `to`) above the present one; `to` itself at the end. Percent. */

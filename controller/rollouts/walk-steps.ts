@@ -1,11 +1,12 @@
 import type { RolloutSpec } from '../../contract/rollout.ts'
+import { budgetFor } from '../judge/ladder.ts'
 import { MIN_RECORDED_REQUESTS } from '../judge/recorded.ts'
 import { waitingForStep } from './hook-step.ts'
 import { deal, isDealt, recordWinner } from './arms.ts'
 import { announce, close, replace } from './recreate.ts'
 import type { Observation } from './rollout-machine.ts'
 import type { RolloutState } from './rollout-state.ts'
-import { currentStep, type StepView } from './steps.ts'
+import { currentStep, hasBoth, type StepView } from './steps.ts'
 import { enterStep, judgedRequests, pausedFor, promote } from './transitions.ts'
 
 /** Steps that are done at once follow each other within one look, until one waits or changes the weight. */
@@ -100,7 +101,7 @@ function whatPauseMisses(
   { analysis }: RolloutSpec,
 ): string | null {
   if (seen.holds.length > 0) return seen.holds.join('; ')
-  if (state.weightBp === 0) return null // without traffic there is no evidence to wait for
+  if (!hasBoth(state.weightBp)) return null
   const enough =
     analysis.advance === 'time'
       ? judgedRequests(state) - state.requestsBeforeStep >= analysis.minRequests
@@ -116,6 +117,7 @@ function widen(
 ): RolloutState {
   const message = (seen.decision ?? state.lastDecision)?.reason ?? 'no evidence yet'
   if (state.weightBp === 0) return widened(state, view) // the first weight cannot wait for evidence that only it brings
+  if (!hasBoth(state.weightBp)) return walkSteps(enterStep(state, state.step + 1, seen.now), seen, spec)
   if (seen.decision === null || !seen.allows(view.nextWeightPercent, view.riskBudget))
     return { ...state, message }
   if (view.atEnd) return walkSteps(enterStep(state, state.step + 1, seen.now), seen, spec)
@@ -147,10 +149,19 @@ function analyse(
   const requests = judgedRequests(state) - state.requestsBeforeStep
   const enough = requests >= view.minRequests && seen.decision !== null && seen.allows(100, view.excess)
   if (enough) return walkSteps(enterStep(state, state.step + 1, seen.now), seen, spec)
-  const needed = view.minRequests > 0 ? `, ${requests} of ${view.minRequests} candidate requests` : ''
-  const reason = seen.holds.length > 0 ? `; ${seen.holds.join('; ')}` : ''
-  const points = Number((view.excess * 100).toPrecision(3))
-  return { ...state, message: `analysing: excess of ${points} pp to be ruled out${needed}${reason}` }
+  const message = [
+    `analysing: excess of ${inPoints(budgetFor(100, view.excess))} to be ruled out`,
+    ...(state.lastDecision && state.lastDecision.u < 1
+      ? [`at most ${inPoints(state.lastDecision.u)} so far`]
+      : []),
+    ...(requests < view.minRequests ? [`${requests} of ${view.minRequests} candidate requests`] : []),
+    ...seen.holds,
+  ]
+  return { ...state, message: message.join('; ') }
+}
+
+function inPoints(fraction: number): string {
+  return `${Number((fraction * 100).toPrecision(3))} pp`
 }
 
 /** It is asked when the step has been entered, in the commit that enters it. */
