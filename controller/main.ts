@@ -1,12 +1,13 @@
 import { join } from 'node:path'
 import { z } from 'zod'
 import { createGatewayClient } from '../client/gateway.ts'
+import { WeirError } from '../contract/errors.ts'
 import { systemClock } from '../lib/clock.ts'
 import { readEnv } from '../lib/env.ts'
 import { lockFolder } from '../lib/folder-lock.ts'
 import { createLog } from '../lib/log.ts'
 import { describeProblem } from '../lib/problem.ts'
-import { stopOnSignals } from '../lib/shutdown.ts'
+import { REFUSED_EXIT_CODE, stopOnSignals } from '../lib/shutdown.ts'
 import { createAlerts } from './alerts/alerts.ts'
 import { readAlertsConfig } from './alerts/config.ts'
 import { createDeliverer } from './alerts/deliver.ts'
@@ -27,6 +28,7 @@ import { readOptions } from './options.ts'
 import { createLocalRegistry } from './registry/local.ts'
 import { createMlflowApi } from './registry/mlflow-api.ts'
 import { parseMlflowNames } from './registry/mlflow-names.ts'
+import { mlflowCredentials, mlflowSettings } from './registry/mlflow-settings.ts'
 import { createMlflowRegistry } from './registry/mlflow.ts'
 import { createModelFolder } from './registry/model-folder.ts'
 import { createUploads } from './registry/uploads.ts'
@@ -51,10 +53,7 @@ async function main(): Promise<void> {
       /** Who hears of alerts and what is watched; alerts.yaml in the state folder by default. */
       WEIR_ALERTS: z.string().optional(),
       PROMETHEUS_URL: z.url({ protocol: /^https?$/ }).optional(),
-      /** Versions are kept on this MLflow server, in place of the models folder. */
-      MLFLOW_TRACKING_URI: z.url({ protocol: /^https?$/ }).optional(),
-      /** What models are called there: food11=GourmetGramModel, or a pattern such as team.{model}. */
-      WEIR_MLFLOW_NAMES: z.string().transform(parseMlflowNames).optional(),
+      ...mlflowSettings,
     },
     process.env,
   )
@@ -79,7 +78,7 @@ async function main(): Promise<void> {
     env.MLFLOW_TRACKING_URI === undefined
       ? undefined
       : createMlflowRegistry({
-          api: createMlflowApi({ baseUrl: env.MLFLOW_TRACKING_URI }),
+          api: createMlflowApi({ baseUrl: env.MLFLOW_TRACKING_URI, credentials: mlflowCredentials(env) }),
           names: env.WEIR_MLFLOW_NAMES ?? parseMlflowNames(),
           cache: createModelFolder(join(stateDir, 'models')),
           store,
@@ -202,7 +201,7 @@ async function main(): Promise<void> {
   const seeded =
     values.seed === undefined
       ? Promise.resolve()
-      : seedRoute(values.seed, { gateway, registry, runtime, log, clock })
+      : seedRoute(values.seed, { gateway, registry, where: env.MLFLOW_TRACKING_URI, runtime, log, clock })
   const background = Promise.all([
     runtime.supervise(work.signal),
     reconciler.run(work.signal),
@@ -216,5 +215,5 @@ async function main(): Promise<void> {
 
 main().catch((error: unknown) => {
   process.stderr.write(`weir controller: ${describeProblem(error)}\n`)
-  process.exit(1)
+  process.exit(error instanceof WeirError && error.statusCode < 500 ? REFUSED_EXIT_CODE : 1)
 })

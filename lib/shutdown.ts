@@ -1,5 +1,8 @@
 import type { Log } from './log.ts'
 
+/** What was asked for cannot be, and starting again would not change that (EX_CONFIG of sysexits.h). */
+export const REFUSED_EXIT_CODE = 78
+
 export interface ShutdownOptions {
   readonly log: Log
   /** Stops taking work, finishes what is in flight, frees what is held. */

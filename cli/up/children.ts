@@ -2,6 +2,7 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
+import { REFUSED_EXIT_CODE } from '../../lib/shutdown.ts'
 
 export interface ChildOptions {
   readonly name: string
@@ -25,6 +26,7 @@ const STARTED_MS = 3000
 /** A child that ran this long has started well; earlier deaths are forgotten. */
 const STEADY_MS = 60_000
 const STOP_LIMIT_MS = 30_000
+const MAX_COMPLAINT_CHARS = 1000
 
 /**
  * Keeps one of our programs running. It gets a process group of its own, so that a Ctrl-C in the terminal reaches `weir up`
@@ -57,7 +59,7 @@ export function superviseChild(options: ChildOptions): SupervisedChild {
     restarts = ranMs > STEADY_MS ? 1 : restarts + 1
     const why = await lastComplaint(options.logFile)
     const message = `${options.name} ended (${how})${why === '' ? '' : `: ${why}`}`
-    const refusedToStart = typeof how === 'number' && ranMs < STARTED_MS
+    const refusedToStart = how === REFUSED_EXIT_CODE || (typeof how === 'number' && ranMs < STARTED_MS)
     if (refusedToStart || restarts > MAX_RESTARTS) return options.onGiveUp(message)
     options.onRestart(`${message}; starting it again`)
     restartTimer = setTimeout(
@@ -86,7 +88,7 @@ export function superviseChild(options: ChildOptions): SupervisedChild {
 /** What it said last, if that was a complaint: plain text on its standard error, or a log line at level error or above. */
 async function lastComplaint(path: string): Promise<string> {
   const text = await readFile(path, 'utf8').catch(() => '') // without a log there is nothing to add
-  const line = text.trim().split('\n').at(-1)?.slice(0, 300) ?? ''
+  const line = text.trim().split('\n').at(-1)?.slice(0, MAX_COMPLAINT_CHARS) ?? ''
   if (!line.startsWith('{')) return line
   const [, level = '0', message = ''] = /"level":(\d+).*"msg":"([^"]*)"/.exec(line) ?? []
   return Number(level) >= 50 ? message : ''

@@ -33,7 +33,7 @@ export async function startUp(options: UpOptions): Promise<void> {
   const ports = await choosePorts(options)
   const forModels = await servingPorts(options, ports)
   const stateDir = resolve(options.state ?? process.env['WEIR_STATE'] ?? '.weir')
-  await requireModel(options)
+  if (!process.env['MLFLOW_TRACKING_URI']) await requireModel(options) // versions are there otherwise, which the controller tells
   await claimStateFolder(stateDir, { fresh: options.fresh })
   const configFile = join(stateDir, 'gateway.yaml')
   const isNew = !existsSync(configFile) // written last: a start that was killed before begins anew

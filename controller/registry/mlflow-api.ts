@@ -6,8 +6,14 @@ import { z } from 'zod'
 import { WeirError } from '../../contract/errors.ts'
 import { describeProblem } from '../../lib/problem.ts'
 
+export type MlflowCredentials =
+  | { readonly username: string; readonly password: string }
+  | { readonly token: string }
+
 export interface MlflowApiOptions {
   readonly baseUrl: string
+  /** Sent with every request, and told to nobody else. */
+  readonly credentials?: MlflowCredentials | undefined
   /** For one call. */
   readonly timeoutMs?: number
   /** For one file. */
@@ -34,19 +40,24 @@ const ARTIFACTS = '/api/2.0/mlflow-artifacts/artifacts'
  * failing is `registry_unavailable`; what it refuses is a MlflowRefusal.
  */
 export function createMlflowApi(options: MlflowApiOptions) {
-  const { timeoutMs = 10_000, transferMs = 600_000 } = options
+  const { timeoutMs = 10_000, transferMs = 600_000, credentials } = options
+  const authorization = credentials === undefined ? {} : { authorization: authorizationOf(credentials) }
   const baseUrl = options.baseUrl.replace(/\/+$/, '')
 
   /** `use` reads the answer, within the same time limit. */
   async function request<Result>(
     path: string,
-    init: RequestInit & { readonly limitMs: number },
+    init: Pick<RequestInit, 'method' | 'body'> & {
+      readonly headers?: Readonly<Record<string, string>>
+      readonly limitMs: number
+    },
     use: (response: Response) => Promise<Result>,
   ): Promise<Result> {
     const { limitMs, ...rest } = init
+    const headers = { ...rest.headers, ...authorization }
     const signal = AbortSignal.timeout(limitMs)
     try {
-      const response = await fetch(`${baseUrl}${path}`, { ...rest, signal })
+      const response = await fetch(`${baseUrl}${path}`, { ...rest, headers, signal })
       if (!response.ok) await refuse(response)
       return await use(response)
     } catch (cause) {
@@ -70,10 +81,17 @@ export function createMlflowApi(options: MlflowApiOptions) {
     if (response.status >= 500 || response.status === 429) throw unavailable(`answered ${response.status}`)
     const parsed = refusalBody.safeParse(parseJson(text))
     if (parsed.success) throw new MlflowRefusal(parsed.data.error_code, parsed.data.message)
+    if (response.status === 401 || response.status === 403) throw unauthorized(response.status)
     throw new WeirError(
       'bad_gateway',
       `the MLflow server at ${baseUrl} answered ${response.status}; is it one?`,
     )
+  }
+
+  function unauthorized(status: number): WeirError {
+    const how = credentials === undefined ? 'without credentials' : 'with the credentials given'
+    const message = `the MLflow server at ${baseUrl} answered ${status} ${how}: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN`
+    return new WeirError('bad_gateway', message)
   }
 
   async function call<Answer>(
@@ -120,6 +138,13 @@ export function createMlflowApi(options: MlflowApiOptions) {
       })
     },
   }
+}
+
+/** As MLflow's own clients do: https://mlflow.org/docs/latest/self-hosting/security/basic-http-auth/ */
+function authorizationOf(credentials: MlflowCredentials): string {
+  if ('token' in credentials) return `Bearer ${credentials.token}`
+  const { username, password } = credentials
+  return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`
 }
 
 /** `mlflow-artifacts:/1/RUN/artifacts/model`, with or without a host: artifacts that the server itself passes on. */

@@ -8,6 +8,8 @@ import type { Runtime } from './runtime.ts'
 interface SeedOptions {
   readonly gateway: GatewayClient
   readonly registry: VersionLookup
+  /** The MLflow server that versions are kept on; undefined: the models folder. */
+  readonly where: string | undefined
   readonly runtime: Runtime
   readonly clock: Clock
   readonly log: Log
@@ -24,7 +26,9 @@ export async function seedRoute(seed: string, options: SeedOptions): Promise<voi
   const { registry, runtime, log } = options
   const { route, model, versions } = parseSeed(seed)
   const wanted = Object.entries(versions)
-  const found = await Promise.all(wanted.map(([, version]) => registry.get(model, version)))
+  const found = await Promise.all(wanted.map(([, version]) => registry.get(model, version))).catch(error =>
+    missing(error, options),
+  )
   const { policy } = await routeOnceUp(route, options)
   for (const [index, [variant]] of wanted.entries()) {
     const endpoints = policy.variants[variant]?.endpoints ?? []
@@ -34,6 +38,15 @@ export async function seedRoute(seed: string, options: SeedOptions): Promise<voi
     await runtime.deploy({ id: `${model}-v${version.version}`, version, instances: ports.length, ports })
     log.info({ route, variant, version: version.version, endpoints }, 'deployed')
   }
+}
+
+/** Nothing registers versions by itself on a server that others use, too. */
+function missing(error: unknown, { where }: SeedOptions): never {
+  const isMissing =
+    error instanceof WeirError && (error.code === 'model_not_found' || error.code === 'version_not_found')
+  if (!isMissing || where === undefined) throw error
+  const message = `the MLflow server at ${where} has not what Weir is to begin with: register it first (docs/lifecycle.md says how), or name versions that it has with --stable and --candidate`
+  throw new WeirError(error.code, message, { cause: error })
 }
 
 function parseSeed(seed: string) {
