@@ -13,7 +13,7 @@ import {
   THERE_AND_BACK,
   trailOf,
 } from './audit-trail.ts'
-import { MODEL, startMortalStack, variation, type WriteVersion } from './mortal-stack.ts'
+import { MODEL, QUICK, startMortalStack, variation, type WriteVersion } from './mortal-stack.ts'
 import {
   BACK_FROM_GATES,
   BACK_FROM_STAGING,
@@ -97,6 +97,7 @@ for (const [name, { gate, reason, isReady, write }] of Object.entries(FAILING)) 
     { timeout: 120_000 },
     async t => {
       const [{ digest }, seq] = [stack.production, await ask(lastSeq)]
+      await stack.writePipeline(name === 'it is slow' ? QUICK.replace('20000', '2000') : QUICK)
       const version = await stack.register(write)
       const run = await stack.ends((await stack.runOf(version)).id)
       t.match(run, { phase: 'Failed', message: reason }, run.message)

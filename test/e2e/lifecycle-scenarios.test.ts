@@ -28,6 +28,7 @@ import {
 
 t.setTimeout(300_000)
 const LIMIT_MS = 120_000
+const LIMIT = { timeout: 200_000 }
 /** Less to write, upload and load than beyond the default. */
 const MEMORY_LIMIT_MIB = 256
 
@@ -35,17 +36,7 @@ const models = await mkdtemp(join(tmpdir(), 'weir-models-'))
 await cp('models/food11/samples', join(models, 'food11', 'samples'), { recursive: true })
 for (const version of ['1', '2'])
   await cp(`models/food11/${version}`, join(models, 'food11', version), { recursive: true })
-// fewer requests, half the traffic and a wide budget: the same machinery within seconds
-await writeFile(
-  join(models, 'food11', 'pipeline.yaml'),
-  `gates:
-  integration: { tests: 1 }
-  resources: { requests: 10, concurrent: 5 }
-  load: { requests: 20, concurrent: 4, p95BelowMs: 2400 }
-strategy: { canary: { steps: [{ setWeight: 50 }, { ramp: { riskBudget: 20pp, to: 95 } }] } }
-analysis: { interval: 500ms, settle: 2s, latency: { toleranceRatio: 8 } }
-`,
-)
+await writePipeline({ p95BelowMs: 20_000 })
 const stack = await startStack({ models })
 t.teardown(async () => {
   await stack.stop()
@@ -58,6 +49,20 @@ const load = startSteadyLoad({ url: stack.publicUrl, photos, requestsPerSecond: 
 async function weir(...args: string[]): Promise<string> {
   const all = ['cli/weir.ts', ...args, '--controller', stack.controllerUrl]
   return (await promisify(execFile)(process.execPath, all)).stdout
+}
+
+/** Fewer requests, half the traffic and a wide budget: the same machinery within seconds. */
+async function writePipeline({ p95BelowMs }: { readonly p95BelowMs: number }): Promise<void> {
+  await writeFile(
+    join(models, 'food11', 'pipeline.yaml'),
+    `gates:
+  integration: { tests: 1 }
+  resources: { requests: 10, concurrent: 5 }
+  load: { requests: 20, concurrent: 4, p95BelowMs: ${p95BelowMs} }
+strategy: { canary: { steps: [{ setWeight: 50 }, { ramp: { riskBudget: 20pp, to: 95 } }] } }
+analysis: { interval: 500ms, settle: 2s, latency: { toleranceRatio: 8 } }
+`,
+  )
 }
 
 const registered = z.object({ version: z.string(), digest: z.string() })
@@ -96,7 +101,7 @@ async function checkTrail(t: Test, run: PipelineView): Promise<AuditRecord[]> {
 const digestAt = async (url: string) =>
   z.object({ digest: z.string() }).parse(await (await fetch(`${url}/version`)).json()).digest
 
-t.test('a good version goes through staging, gates, canary and rollout to all users', async t => {
+t.test('a good version goes through staging, gates, canary and rollout to all users', LIMIT, async t => {
   const before = await until('production', 30_000, async () => {
     const view = await controller.environment('production')
     return view.current?.version === '1' && view
@@ -143,7 +148,7 @@ const FAILING: Readonly<Record<string, Failing>> = {
   'bad-architecture': { called: 'tuesday', isReady: false, reason: /parameters, a MobileNetV2 has/ },
   oversized: { called: 'wednesday', isReady: false, reason: /OOM: .* MiB at its peak, limit 256 MiB/ },
   'crash-loop': { called: 'thursday', isReady: false, reason: /crash loop: .* code 3 \(not for memory\)/ },
-  slow: { called: 'friday', isReady: true, reason: /took at most \d{4,} ms \(must be below 2400 ms\)/ },
+  slow: { called: 'friday', isReady: true, reason: /took at most \d{4,} ms \(must be below 2000 ms\)/ },
   flaky: { called: 'saturday', isReady: true, reason: /16 of 20 requests were answered with 2xx/ },
   degraded: { called: 'sunday', isReady: true, reason: /points lower, 2 points are allowed/ },
 }
@@ -157,11 +162,13 @@ interface Failing {
 t.same(Object.keys(FAILING).toSorted(), Object.keys(SCENARIOS).toSorted(), 'every scenario is played')
 
 for (const [name, { called, isReady, reason }] of Object.entries(FAILING)) {
-  t.test(`${name}: stopped at its gate, with production untouched`, async t => {
+  t.test(`${name}: stopped at its gate, with production untouched`, LIMIT, async t => {
     const gate = SCENARIOS[name]?.stoppedAt ?? ''
     const [staging, canary, production] = await standing()
     const answeredBefore = load.snapshot().answered
     const seq = await lastSeq(controller)
+    // whoever else is busy on this machine must not decide the test: the default limit is that of the slow version alone
+    await writePipeline({ p95BelowMs: name === 'slow' ? 2000 : 20_000 })
     const limit = name === 'oversized' ? ['--memory-limit-mib', String(MEMORY_LIMIT_MIB)] : []
     const { version } = registered.parse(
       JSON.parse(await weir('scenario', name, '--name', called, ...limit, '--json')),

@@ -18,11 +18,14 @@ import { startMortalController } from './mortal-controller.ts'
 const LIMIT_MS = 120_000
 export const MODEL = 'colours'
 
-/** Few requests, and half the traffic: the same machinery within seconds. */
+/**
+ * Few requests, and half the traffic: the same machinery within seconds. Whoever else is busy on this machine must not decide a
+ * test, so only the slow version has a limit of its own.
+ */
 export const QUICK = `gates:
   integration: { tests: 1 }
   resources: { requests: 5, concurrent: 5 }
-  load: { requests: 10, concurrent: 5, p95BelowMs: 2000 }
+  load: { requests: 10, concurrent: 5, p95BelowMs: 20000 }
 strategy: { canary: { steps: [{ setWeight: 50 }] } }
 analysis: { interval: 500ms, latency: { toleranceRatio: 8 } }
 `
@@ -54,7 +57,10 @@ export async function startMortalStack(t: Test) {
   const staging = await freePort('127.0.0.1', serving + 1)
   const canary = await freePort('127.0.0.1', staging + 1)
   const port = await freePort('127.0.0.1', canary + 1)
-  const gateway = await startGateway(t, [CLOSED_ROUTE], { stateDir: await madeIn(dir, 'gateway') })
+  const gateway = await startGateway(t, [CLOSED_ROUTE], {
+    stateDir: await madeIn(dir, 'gateway'),
+    args: ['--owner-pid', String(process.pid)],
+  })
   const controller = createControllerClient({ baseUrl: `http://127.0.0.1:${port}`, actor: 'e2e' })
   await gateway.client.patchRoute(MODEL, {
     variants: { stable: { endpoints: [`http://127.0.0.1:${serving}`] } },
