@@ -1,4 +1,5 @@
 import type { Arm, Rollout } from '../../client/controller.ts'
+import { inOneLine } from './one-line.ts'
 
 /** One line on where a rollout stands. */
 export function rolloutLine(rollout: Rollout): string {
@@ -8,7 +9,7 @@ export function rolloutLine(rollout: Rollout): string {
       ? ` step ${Math.min(step.index + 1, step.of)}/${step.of} ${step.name}`
       : ''
   const why = cause === null ? '' : ` (${cause})`
-  return `${name}  ${phase}${why}${place}  candidate ${weight} %  ${message}`
+  return inOneLine(`${name}  ${phase}${why}${place}  candidate ${weight} %  ${message}`)
 }
 
 /** Everything that an operator wants to know of one rollout. */
@@ -34,7 +35,7 @@ export function describeRollout(rollout: Rollout): string {
       `  judged on ${decision.exposure.candidate} candidate and ${decision.exposure.stable} stable requests`,
     )
   }
-  return lines.join('\n')
+  return lines.map(inOneLine).join('\n')
 }
 
 /** Said where a version has several, or another variant has any. */

@@ -1,7 +1,9 @@
+import { inOneLine } from './one-line.ts'
+
 /** Columns aligned by their widest cell; numbers to the right. Rows may have fewer cells than the header. */
 export function table(header: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
-  const cells = [header, ...rows.map(row => row.map(String))]
-  const widths = header.map((_, column) => Math.max(...cells.map(row => visibleLength(row[column] ?? ''))))
+  const cells = [header, ...rows.map(row => row.map(cell => inOneLine(String(cell))))]
+  const widths = header.map((_, column) => Math.max(...cells.map(row => (row[column] ?? '').length)))
   const isNumeric = header.map(
     (_, column) => rows.length > 0 && rows.every(row => typeof row[column] === 'number'),
   )
@@ -14,14 +16,5 @@ export function table(header: readonly string[], rows: readonly (readonly (strin
 }
 
 function pad(text: string, width: number, right: boolean): string {
-  const space = ' '.repeat(Math.max(0, width - visibleLength(text)))
-  return right ? space + text : text + space
+  return right ? text.padStart(width) : text.padEnd(width)
 }
-
-/** Terminal colours take no room. */
-function visibleLength(text: string): number {
-  return text.replaceAll(ANSI_COLOUR, '').length
-}
-
-// oxlint-disable-next-line no-control-regex -- the escape character is what begins a colour
-const ANSI_COLOUR = /\u001B\[[\d;]*m/g

@@ -6,6 +6,7 @@ import { WeirError } from '../../contract/errors.ts'
 import { TERMINAL_PHASES } from '../../contract/rollout.ts'
 import { parseAssignments, parseNumber } from '../assignments.ts'
 import { connectController, print, printJson, withConnection, type ConnectOptions } from '../connect.ts'
+import { inOneLine } from '../render/one-line.ts'
 import { describeRollout, rolloutLine } from '../render/rollout.ts'
 import { patiently } from '../patiently.ts'
 import { createLiveView } from '../render/live.ts'
@@ -154,7 +155,7 @@ async function status(name: string, options: ConnectOptions & { watch: boolean }
 async function explain(name: string, options: ConnectOptions): Promise<void> {
   const explanation = await connectController(options).explain(name)
   if (options.json) return printJson(explanation)
-  print(explanation.sentences.join('\n'))
+  print(explanation.sentences.map(inOneLine).join('\n'))
 }
 
 /** Follows a rollout to its end: a line that stays for every change of phase or weight, a live one for what it waits for. */
@@ -171,7 +172,7 @@ async function follow(name: string, options: ConnectOptions): Promise<void> {
       process.exitCode = rollout.phase === 'Promoted' ? 0 : 1
       return
     }
-    if (!options.json) view.draw([`  ${rollout.message}`])
+    if (!options.json) view.draw([`  ${inOneLine(rollout.message)}`])
     await new Promise(resolve => setTimeout(resolve, FOLLOW_EVERY_MS))
   }
 }

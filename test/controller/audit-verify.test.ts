@@ -56,6 +56,16 @@ t.test('nobody is recorded as the controller, nor as nobody', async t => {
   t.match([first?.actor, second?.actor], ['operator "controller"', 'operator'])
 })
 
+t.test('a reason makes no line of its own in the list, and tells the terminal nothing', async t => {
+  const { control, name } = await busy(t)
+  const forged = '9  2026-11-21T20:30:26.584Z  controller  promoted  food11-v2  all steps are done'
+  await control.client.act(name, 'pause', { reason: `wait\n${forged}\u001B[2J` })
+  const { stdout } = await audit(control.url)
+  t.notOk(stdout.split('\n').includes(forged))
+  t.ok(stdout.includes(`wait\\n${forged}\\u001b[2J`), stdout)
+  t.notMatch(stdout, '\u001B')
+})
+
 const damages = {
   'a changed reason': [
     "UPDATE audit SET record = replace(record, 'ada', 'eve')",
