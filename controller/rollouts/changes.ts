@@ -65,6 +65,7 @@ function expected({ seconds, requestsPerSecond }: Expectation, outlook: Outlook 
 
 function actionOf(before: RolloutState, after: RolloutState): string | undefined {
   if (before.phase !== after.phase) return PHASE_ACTIONS[after.phase]
+  if (after.cause === 'manual-change' && before.cause !== after.cause) return 'pause' // at weights that somebody else set
   if (before.weightBp !== after.weightBp) return 'set-weight'
   if (before.experiment?.isDealt !== after.experiment?.isDealt) return 'deal'
   if (before.mirrorPercent !== after.mirrorPercent) return 'set-mirror'

@@ -116,14 +116,16 @@ function warningsOf(
   const others = warnings.filter(warning => warning !== given)
   const allowed = given ? leftSeconds * CLEARLY : leftSeconds
   if (outlook.seconds !== null && outlook.seconds <= allowed) return others
-  return [...others, given ?? { name: 'budget-out-of-reach', message: outOfReach(outlook, leftSeconds) }]
+  if (given && outlook.seconds !== null && outlook.seconds <= leftSeconds) return warnings
+  return [...others, { name: 'budget-out-of-reach', message: outOfReach(outlook, leftSeconds) }]
 }
 
 function outOfReach({ requestsPerSecond, seconds }: Outlook, leftSeconds: number): string {
   const rate = `at ${toRate(requestsPerSecond)} requests per second`
   const needed =
     seconds === null ? 'the evidence never suffices' : `the evidence takes about ${inWords(seconds)} more`
-  return `${rate} ${needed}, and the deadline is in ${inWords(leftSeconds)}: more traffic, a larger risk budget or a later deadline is needed`
+  const deadline = leftSeconds > 0 ? `the deadline is in ${inWords(leftSeconds)}` : 'its deadline is over'
+  return `${rate} ${needed}, and ${deadline}: more traffic, a larger risk budget or a later deadline is needed`
 }
 
 /** What nobody foresees, as the end of a sentence. */

@@ -79,6 +79,8 @@ t.test(
     t.equal(told.filter(({ action }) => action === 'warn').length, 1)
     const { sentences } = await control.client.explain(name)
     t.match(sentences.at(-1), /^warning \(budget-out-of-reach\)/)
+    const [later] = (await control.client.rollout(name)).warnings
+    t.not(later?.message, warnings[0]?.message, 'the time left is that of now')
 
     await pass(world, control, { name, seconds: 61, requestsPerSecond: 20_000 })
     t.same((await control.client.rollout(name)).warnings, [], 'more traffic ends the warning')

@@ -55,6 +55,21 @@ t.test('an analysis step stays until the excess is ruled out on enough requests'
   t.match(await status(), { phase: 'Paused', cause: 'pause-step', weight: 50 })
 })
 
+t.test('weights that somebody else sets during a pause are recorded as the pause that they make', async t => {
+  const world = await startWorld(t)
+  const control = await startControl(t, world)
+  const canary = { steps: [{ setWeight: 10 }, { pause: {} }] }
+  const { name } = await control.client.startRollout(rolloutOf({ strategy: { canary } }))
+  await pass(world, control, { name, seconds: 4, requestsPerSecond: 50 })
+  world.gateway.write({ weights: { stable: 70, candidate: 30 } })
+  await pass(world, control, { name, seconds: 2, requestsPerSecond: 50 })
+  const told = await control.client.audit({ subject: name })
+  t.match(
+    told.find(({ reason }) => reason.includes('written by somebody else')),
+    { action: 'pause', actor: 'controller' },
+  )
+})
+
 t.test('steps that would wait for what cannot come are refused before anything starts', async t => {
   const control = await startControl(t, await startWorld(t))
   const whyNot = (steps: readonly object[], more: object = {}) =>
