@@ -67,9 +67,9 @@ const FAILING: Readonly<Record<string, Failing>> = {
   },
   'it is slow': {
     gate: 'load',
-    reason: /took at most \d{4,} ms \(must be below 2000 ms\)/,
+    reason: /took at most \d{4,} ms \(must be below 1000 ms\)/,
     isReady: true,
-    write: variation({ manifest: { drill: { delayMs: 2200 } } }),
+    write: variation({ manifest: { drill: { delayMs: 1200 } } }),
   },
   'it fails every fifth time': {
     gate: 'load',
@@ -97,7 +97,7 @@ for (const [name, { gate, reason, isReady, write }] of Object.entries(FAILING)) 
     { timeout: 120_000 },
     async t => {
       const [{ digest }, seq] = [stack.production, await ask(lastSeq)]
-      await stack.writePipeline(name === 'it is slow' ? QUICK.replace('20000', '2000') : QUICK)
+      await stack.writePipeline(name === 'it is slow' ? QUICK.replace('20000', '1000') : QUICK)
       const version = await stack.register(write)
       const run = await stack.ends((await stack.runOf(version)).id)
       t.match(run, { phase: 'Failed', message: reason }, run.message)

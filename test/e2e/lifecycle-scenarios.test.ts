@@ -57,8 +57,8 @@ async function writePipeline({ p95BelowMs }: { readonly p95BelowMs: number }): P
     join(models, 'food11', 'pipeline.yaml'),
     `gates:
   integration: { tests: 1 }
-  resources: { requests: 10, concurrent: 5 }
-  load: { requests: 20, concurrent: 4, p95BelowMs: ${p95BelowMs} }
+  resources: { requests: 10 }
+  load: { requests: 20, p95BelowMs: ${p95BelowMs} }
 strategy: { canary: { steps: [{ setWeight: 50 }, { ramp: { riskBudget: 20pp, to: 95 } }] } }
 analysis: { interval: 500ms, settle: 2s, latency: { toleranceRatio: 8 } }
 `,
