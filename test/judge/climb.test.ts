@@ -24,11 +24,11 @@ const start = { step: 0, weightBp: 0 }
 
 // What simulated rollouts took from 10 % to all traffic, median seconds: docs/judge.md, "Measured".
 const MEASURED = [
-  { failures: 0, budget: '0.5pp', seconds: { 20: 233, 35: 147, 80: 84 } },
-  { failures: 0, budget: '1pp', seconds: { 20: 134, 35: 91, 80: 59 } },
-  { failures: 0, budget: '2pp', seconds: { 20: 95, 35: 70, 80: 49 } },
-  { failures: 0.005, budget: '0.5pp', seconds: { 20: 404, 35: 267, 80: 134 } },
-  { failures: 0.005, budget: '1pp', seconds: { 20: 180, 35: 110, 80: 67 } },
+  { failures: 0, budget: '0.5pp', seconds: { 20: 232, 35: 147, 80: 84 } },
+  { failures: 0, budget: '1pp', seconds: { 20: 133, 35: 91, 80: 60 } },
+  { failures: 0, budget: '2pp', seconds: { 20: 95, 35: 69, 80: 50 } },
+  { failures: 0.005, budget: '0.5pp', seconds: { 20: 472, 35: 302, 80: 162 } },
+  { failures: 0.005, budget: '1pp', seconds: { 20: 190, 35: 127, 80: 73 } },
 ]
 
 for (const { failures, budget, seconds } of MEASURED) {
@@ -41,7 +41,7 @@ for (const { failures, budget, seconds } of MEASURED) {
           climber(Number(rps), failures === 0 ? 1e-4 : failures),
         )
         // where failures come by chance, half of all rollouts are luckier than the average that is foretold
-        const [least, most] = failures === 0 ? [0.9, 1.1] : [0.9, 1.5]
+        const [least, most] = failures === 0 ? [0.9, 1.1] : [0.9, 1.35]
         const ratio = foretold / measured
         t.ok(ratio > least && ratio < most, `${rps} rps: ${foretold.toFixed(0)}, measured ${measured}`)
       }
