@@ -129,10 +129,15 @@ export interface VerbOptions {
 
 export type ControllerClient = ReturnType<typeof createControllerClient>
 
+/** A name as a header can carry it: its UTF-8, without what would break the line. */
+function inHeader(name: string): string {
+  return Buffer.from(name.replaceAll(/\p{Cc}/gu, ' '), 'utf8').toString('latin1')
+}
+
 /** The controller's API. Every call throws a WeirError with the answer's own code when it is refused. */
 export function createControllerClient(options: ClientOptions & { readonly actor?: string }) {
   const { actor } = options
-  const actorHeader: Record<string, string> = actor === undefined ? {} : { 'x-weir-actor': actor }
+  const actorHeader: Record<string, string> = actor === undefined ? {} : { 'x-weir-actor': inHeader(actor) }
   const request = jsonRequest(options)
   const path = (name: string) => `/v1/rollouts/${encodeURIComponent(name)}`
   return {

@@ -18,6 +18,12 @@ export function keyed(request: FastifyRequest): IdempotentRequest {
 export function actorOf(request: FastifyRequest): string {
   const actor = request.headers['x-weir-actor']
   if (typeof actor !== 'string' || actor.trim() === '') return 'operator'
-  const name = actor.trim().slice(0, 100)
+  const name = fromUtf8(actor).trim().slice(0, 100)
   return name.toLowerCase() === 'controller' ? `operator "${name}"` : name
+}
+
+/** Headers are read as Latin-1, and names are sent as UTF-8; what is none is left as it was read. */
+function fromUtf8(header: string): string {
+  const text = Buffer.from(header, 'latin1').toString('utf8')
+  return text.includes('\uFFFD') ? header : text
 }

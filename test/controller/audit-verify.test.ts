@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
+import { createControllerClient } from '../../client/controller.ts'
 import { pass, rolloutOf, startControl, startWorld } from './control.ts'
 
 const weir = new URL('../../cli/weir.ts', import.meta.url).pathname
@@ -31,6 +32,18 @@ t.test('weir audit verify finds the audit of a rollout sound, and says what its 
   t.match(stdout, `all ${records} records are as they were written; the last is ${head.seq}:${head.hash}`)
   t.equal((await audit(control.url, 'verify', '--head', `2:${'0'.repeat(64)}`)).code, 1)
   t.match((await audit(control.url)).stdout, /policy-applied/)
+})
+
+// With such a name every verb said that nothing answers, and one sent with curl was recorded as other letters.
+t.test('names are recorded in any script', async t => {
+  const { control, name } = await busy(t)
+  for (const actor of ['Jörg', '王', 'two\nlines'])
+    await createControllerClient({ baseUrl: control.url, actor }).act(name, 'pause')
+  const told = await control.client.audit({ limit: 3 })
+  t.same(
+    told.map(record => record.actor),
+    ['two lines', '王', 'Jörg'],
+  )
 })
 
 t.test('weir audit --json leaves nothing of a record out', async t => {
