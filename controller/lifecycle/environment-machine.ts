@@ -154,7 +154,7 @@ export function withdrawByPerson(
   failure: string,
   now: number,
 ): EnvironmentState {
-  const pendingReturn = work.returns === null ? state.pendingReturn : null
+  const pendingReturn = work.returns ? null : state.pendingReturn
   return { ...withdraw(state, { ...work, returns: null }, failure, now), pendingReturn }
 }
 
@@ -273,7 +273,7 @@ function giveUp(state: EnvironmentState, work: Deploying, seen: EnvironmentSeen)
   const failure = work.failure ?? 'given up'
   const pendingReturn = afterFailedReturn(state, work, seen.now) ?? state.pendingReturn
   const again =
-    work.returns === null || pendingReturn === null ? '' : `; ${describeReturn(state.name, pendingReturn)}`
+    !work.returns || pendingReturn === null ? '' : `; ${describeReturn(state.name, pendingReturn)}`
   const warm = withoutBroken(state, work)
   return {
     state: { ...state, work: null, warm, pendingReturn, message: `${failure}${again}` },

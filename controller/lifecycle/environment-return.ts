@@ -13,7 +13,7 @@ export function afterFailedReturn(
   { returns, target }: Deploying,
   now: number,
 ): PendingReturn | null {
-  if (returns === null || current === null) return null
+  if (!returns || current === null) return null // an earlier Weir began deployments without
   const tries = (before?.from === current.revision ? before.tries : 0) + 1
   const delay = Math.min(DELAY_LIMIT_MS, FIRST_DELAY_MS * 2 ** (tries - 1))
   const nextAt = tries < MAX_RETURNS ? now + delay : null

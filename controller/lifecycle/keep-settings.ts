@@ -46,15 +46,15 @@ export function createSettingsKeeper(options: KeepSettingsOptions) {
     if (status.kind === 'absent' || status.kind === 'stopping') return
     const { endpoints } = status
     if (endpoints.length < instances) {
-      tellScale(state, endpoints.length, instances)
-      return runtime.scale(id, instances)
+      await runtime.scale(id, instances)
+      return tellScale(state, endpoints.length, instances)
     }
     if (status.kind !== 'ready') return
     const wanted = endpoints.slice(0, instances)
     if (!(await lead(state, endpointsOf(id), wanted))) return // what requests are still led to goes on
     if (endpoints.length === instances) return
-    tellScale(state, endpoints.length, instances)
     await runtime.scale(id, instances, drainMs)
+    tellScale(state, endpoints.length, instances)
   }
 
   function endpointsOf(id: string): readonly string[] {

@@ -20,7 +20,7 @@ export interface LogFile {
 }
 
 /** A file that has grown beyond this is begun anew; what it held is kept beside it, once. */
-export const MAX_FILE_BYTES = 8 * 1024 * 1024
+const MAX_FILE_BYTES = 8 * 1024 * 1024
 /** Of processes that are no more: the oldest are forgotten first. */
 const MAX_DEAD_BYTES = 256 * 1024 * 1024
 const MAX_DEAD_FILES = 1000
@@ -33,11 +33,12 @@ export interface LogLimits {
   readonly deadBytes?: number
 }
 
-export type LogFiles = ReturnType<typeof createLogFiles>
-
 export function createLogFiles(dir: string, limits: LogLimits = {}) {
   const { fileBytes = MAX_FILE_BYTES, deadBytes = MAX_DEAD_BYTES } = limits
   const folderOf = (model: string, version: string) => join(dir, folderName(model), folderName(version))
+
+  const fileOf = ({ deployment, number, model, version }: Instance) =>
+    join(folderOf(model, version), `${deployment}.${number}.log`)
 
   async function deadFiles(living: ReadonlySet<string>) {
     const names = await readdir(dir, { recursive: true }).catch(noneYet)
@@ -48,12 +49,12 @@ export function createLogFiles(dir: string, limits: LogLimits = {}) {
   }
 
   return {
-    /** The file of one process. */
-    of({ deployment, number, model, version }: Instance): string {
-      const folder = folderOf(model, version)
-      mkdirSync(folder, { recursive: true })
-      return join(folder, `${deployment}.${number}.log`)
+    /** The file of one process, before it is opened for the first time. */
+    prepare(instance: Instance): string {
+      mkdirSync(folderOf(instance.model, instance.version), { recursive: true })
+      return fileOf(instance)
     },
+    of: fileOf,
     /** Of the processes that ran a version, those that wrote last. */
     async find(model: string, version: string): Promise<LogFile[]> {
       const folder = folderOf(model, version)
@@ -95,12 +96,21 @@ async function setAside(path: string, from: number, most: number): Promise<void>
   const next = join(dirname(path), '.setting-aside')
   const source = await open(path, 'r+')
   try {
-    await copyEnd(source, next, { from, most })
+    const isKept = await copyEnd(source, next, { from, most }).then(() => true, forgetOnFullDisk(next))
     // at once, so that nobody who reads along finds the one without the other
     ftruncateSync(source.fd, 0)
-    renameSync(next, olderOf(path))
+    if (isKept) renameSync(next, olderOf(path))
   } finally {
     await source.close()
+  }
+}
+
+/** Room is what is needed then, more than what was written long ago. */
+function forgetOnFullDisk(copy: string): (error: NodeJS.ErrnoException) => Promise<false> {
+  return async error => {
+    await rm(copy, { force: true })
+    if (error.code !== 'ENOSPC') throw error
+    return false
   }
 }
 

@@ -29,19 +29,16 @@ export async function readLines(files: readonly LogFile[], question: LogQuestion
   const known = after === undefined ? {} : parseCursor(after)
   const read = await Promise.all(
     files.map(async file => {
-      const position = known[file.instance]
-      const isNew = after !== undefined && position === undefined
-      const found = await (position === undefined && !isNew
-        ? readTail(file.path)
-        : readOn(file.path, position ?? [0, await changedAt(olderOf(file.path))]))
-      return { ...found, instance: file.instance }
+      const { instance, path } = file
+      const position = known[instance] ?? [0, await changedAt(olderOf(path))] // one that is new is read from its beginning
+      return { ...(await (after === undefined ? readTail(path) : readOn(path, position))), instance }
     }),
   )
   const items = inOrder(read.map(({ instance, texts }) => texts.map(text => ({ instance, text }))))
   const positions = Object.fromEntries(read.map(({ instance, position }) => [instance, position]))
   return {
     items: after === undefined ? items.slice(-lines) : items,
-    cursor: Buffer.from(JSON.stringify({ ...known, ...positions })).toString('base64url'),
+    cursor: Buffer.from(JSON.stringify(positions)).toString('base64url'),
   }
 }
 

@@ -15,18 +15,24 @@ export function createMemoryLimits(registry: Pick<VersionLookup, 'fetch'>) {
   const declared = new Map<string, Declared | null>()
 
   /** Null: its server refuses such a manifest, and says why. */
-  async function read({ model, version }: ProcessRow): Promise<Declared | null> {
-    const folder = await registry.fetch(model, version)
+  async function read(folder: string): Promise<Declared | null> {
     const json = parseJson(await readFile(join(folder, 'model.json'), 'utf8').catch(() => ''))
     const { data: manifest } = modelManifest.safeParse(json)
     return manifest ? { limitMiB: manifest.memoryLimitMiB, ofCommand: 'server' in manifest } : null
   }
 
+  /** From the folder that it is started from; without it that of one that runs already is asked for. */
+  async function learn(row: ProcessRow, folder?: string): Promise<Declared | null> {
+    const found = await read(folder ?? (await registry.fetch(row.model, row.version)))
+    declared.set(keyOf(row), found)
+    return found
+  }
+
   return {
+    learn,
     async of(row: ProcessRow): Promise<MemoryLimit | null> {
       const key = keyOf(row)
-      const found = declared.has(key) ? (declared.get(key) ?? null) : await read(row)
-      declared.set(key, found)
+      const found = declared.has(key) ? (declared.get(key) ?? null) : await learn(row)
       if (found === null) return null
       const { memoryLimitMiB } = row
       return memoryLimitMiB === null || memoryLimitMiB >= found.limitMiB

@@ -60,12 +60,13 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
     starting.add(keyOf(row))
     try {
       const dir = await registry.fetch(row.model, version)
+      await limits.learn(row, dir)
       const { ownerPid } = options
       const onError = (err: Error) => log.error({ err, deployment, port }, 'could not start a model server')
-      const logged = loggedOf(row)
-      const child = spawnServer({ dir, host, port, drill, ownerPid, logFile: logged.logFile, onError })
+      const logFile = logs.prepare(row)
+      const child = spawnServer({ dir, host, port, drill, ownerPid, logFile, onError })
       const { pid } = child
-      if (pid !== undefined) exits.began(logged, pid, child)
+      if (pid !== undefined) exits.began({ deployment, logFile }, pid, child)
       table.setPid(row, pid ?? null)
       log.info({ deployment, version, port, pid }, 'started a model server')
     } finally {
@@ -153,13 +154,20 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
   async function superviseOnce(): Promise<void> {
     for (const row of table.all()) {
       try {
-        await logs.limit(logs.of(row))
+        await limitLog(row)
         if (isWanted(row)) await restartIfDead(row)
         else if (row.stopAt !== null && row.stopAt <= clock.now()) endInTheBackground(row)
       } catch (error) {
         lookingAfterFailed(row, error)
       }
     }
+  }
+
+  /** Whatever becomes of it, its process is looked after. */
+  async function limitLog(row: ProcessRow): Promise<void> {
+    await logs.limit(logs.of(row)).catch((err: unknown) => {
+      log.error({ err, deployment: row.deployment }, 'a log could not be begun anew')
+    })
   }
 
   async function sweepLogs(): Promise<void> {

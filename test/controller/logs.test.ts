@@ -25,7 +25,7 @@ const textsOf = ({ items }: { readonly items: readonly { readonly text: string }
 
 t.test('whoever follows misses and repeats no line, also where a file is begun anew', async t => {
   const files = createLogFiles(t.testdir(), { fileBytes: 4000 })
-  const path = files.of(INSTANCE)
+  const path = files.prepare(INSTANCE)
   const seen: string[] = []
   let count = 0
   const write = (lines: number) => {
@@ -52,8 +52,8 @@ t.test('whoever follows misses and repeats no line, also where a file is begun a
 t.test('lines of several processes are in the order of their times, and say whose they are', async t => {
   const files = createLogFiles(t.testdir())
   const at = (time: number) => JSON.stringify({ level: 30, time, msg: `at ${time}` })
-  appendFileSync(files.of(INSTANCE), `${at(1)}\nTraceback\n  in it\n${at(5)}\nhalf a li`)
-  appendFileSync(files.of({ ...INSTANCE, number: 1 }), `${at(3)}\n`)
+  appendFileSync(files.prepare(INSTANCE), `${at(1)}\nTraceback\n  in it\n${at(5)}\nhalf a li`)
+  appendFileSync(files.prepare({ ...INSTANCE, number: 1 }), `${at(3)}\n`)
   const { items } = await readLines(await files.find('m', '1'))
   t.same(
     items.map(({ instance, text }) => [instance, text]),
@@ -70,9 +70,9 @@ t.test('lines of several processes are in the order of their times, and say whos
 
 t.test('a process that is added later is read from its beginning', async t => {
   const files = createLogFiles(t.testdir())
-  appendFileSync(files.of(INSTANCE), 'one\n')
+  appendFileSync(files.prepare(INSTANCE), 'one\n')
   const { cursor } = await readLines(await files.find('m', '1'))
-  appendFileSync(files.of({ ...INSTANCE, deployment: 'b' }), 'two\n')
+  appendFileSync(files.prepare({ ...INSTANCE, deployment: 'b' }), 'two\n')
   t.same((await readLines(await files.find('m', '1'), { after: cursor })).items, [
     { instance: 'b/0', text: 'two' },
   ])
@@ -91,7 +91,7 @@ t.test('no name leads out of the folder of logs', async t => {
 
 t.test('logs of processes that are no more go when they are too many, the oldest first', async t => {
   const files = createLogFiles(t.testdir(), { deadBytes: 250 })
-  const paths = ['a', 'b', 'c', 'd'].map(deployment => files.of({ ...INSTANCE, deployment }))
+  const paths = ['a', 'b', 'c', 'd'].map(deployment => files.prepare({ ...INSTANCE, deployment }))
   for (const [age, path] of paths.entries()) {
     writeFileSync(path, 'x'.repeat(100))
     utimesSync(path, 1000 + age, 1000 + age)
