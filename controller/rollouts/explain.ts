@@ -4,6 +4,7 @@ import { explainGate } from './hook-gate.ts'
 import { notCounted, toRate } from './outlook.ts'
 import { isOver, type RolloutState } from './rollout-state.ts'
 import type { StoredRollout } from './rollout-store.ts'
+import { judgedRequests } from './transitions.ts'
 
 type Explained = Pick<StoredRollout, 'name' | 'state' | 'file'>
 
@@ -83,11 +84,10 @@ function remedy({ name, state: { cause } }: Explained): string {
   }
 }
 
-function wayAhead(
-  { state: { deadlineFrom, outlook }, file: { spec } }: Explained,
-  now: number,
-): readonly string[] {
-  const { after, do: end } = spec.onDeadline
+function wayAhead({ state, file: { spec } }: Explained, now: number): readonly string[] {
+  const { deadlineFrom, outlook } = state
+  const { after, do: asked } = spec.onDeadline
+  const end = judgedRequests(state) === 0 ? 'pause' : asked // missing evidence never withdraws
   const left = deadlineFrom + after - now
   const deadline =
     left > 0

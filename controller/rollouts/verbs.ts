@@ -32,8 +32,7 @@ export function applyVerb(verb: Verb, state: RolloutState, context: VerbContext)
           )
     case 'pause':
       requireJudged(verb, state)
-      // somebody else's weights stand until a resume: with another cause the next look would overwrite them
-      if (state.cause === 'manual-change') return state
+      if (state.cause !== null && LASTS_UNTIL_RESUMED.has(state.cause)) return state
       return { ...state, phase: 'Paused', cause: 'operator', message: `paused by ${actor}` }
     case 'resume':
       requirePaused(verb, state, cause => cause !== 'approval')
@@ -55,6 +54,12 @@ export function applyVerb(verb: Verb, state: RolloutState, context: VerbContext)
       return promoteWhenComplete(state, `promoted by ${actor}`)
   }
 }
+
+/**
+ * Pauses that end with a resume alone. With another cause the next look would overwrite the weights that somebody else set, or
+ * pause for the same reason again, which would be another alert.
+ */
+const LASTS_UNTIL_RESUMED: ReadonlySet<RolloutState['cause']> = new Set(['manual-change', 'deadline'])
 
 /** What an operator decides is obeyed, and said what it does. */
 function warned(state: RolloutState): string {

@@ -87,6 +87,17 @@ t.test(
   },
 )
 
+t.test('a deadline without any evidence is foretold as the pause that it will be', async t => {
+  const world = await startWorld(t)
+  const control = await startControl(t, world)
+  const { name } = await control.client.startRollout(rolloutOf())
+  await pass(world, control, { name, seconds: 7, requestsPerSecond: 0 })
+  t.match(
+    (await control.client.explain(name)).sentences.join('\n'),
+    /the deadline is in .*, then it is paused/,
+  )
+})
+
 t.test('what a person is waited for is said with the verb that goes on', async t => {
   const world = await startWorld(t)
   const control = await startControl(t, world)
