@@ -25,8 +25,8 @@ export function expectedTrail({ phase, steps }: PipelineView): string[] {
   const stopsAt = steps.findIndex(({ status }) => status === 'failed' || status === 'error')
   const done = stopsAt === -1 ? steps : steps.slice(0, stopsAt + 1)
   const ended = done.flatMap(({ name, status, message }) => {
-    const judged = name === 'approval' && (/^(approv|reject)ed by/.exec(message)?.[1] ?? '')
-    return [...(judged ? [judged === 'approv' ? 'approve' : judged] : []), `${name} ${status}`]
+    const [, verb] = (name === 'approval' && /^(approve|reject)e?d by /.exec(message)) || []
+    return [...(verb === undefined ? [] : [verb]), `${name} ${status}`]
   })
   const end = phase === 'Failed' ? ['reverting', 'failed'] : [phase.toLowerCase()]
   return ['started', 'running', ...ended, ...end]

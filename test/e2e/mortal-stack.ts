@@ -9,6 +9,7 @@ import { WeirError } from '../../contract/errors.ts'
 import type { EnvironmentName, EnvironmentView } from '../../contract/environment.ts'
 import { ENDED_PHASES, type PipelineView, type StepName } from '../../contract/pipeline.ts'
 import { freePort } from '../../lib/ports.ts'
+import { listPipelineTransitions } from '../controller/pipeline-transitions.ts'
 import { startGateway } from '../gateway/gateway-process.ts'
 import { until } from '../helpers/until.ts'
 import { colourManifest, writeModelFolder, type ModelFolder } from '../serving/model-folder.ts'
@@ -109,13 +110,16 @@ export async function startMortalStack(t: Test) {
     models: join(models, MODEL),
     /** Version 1, as it stands in production. */
     production,
-    /** Every request had an answer, and every record of the audit is as it was written. */
+    /** Every request had an answer, every record of the audit is as it was written, and each death was one that is listed. */
     async checkUsers(t: Test): Promise<void> {
       const result = await load.stop()
       t.equal(result.failed, 0, result.firstFailure ?? `of ${result.sent}`)
       t.equal(result.answered, result.sent)
       t.ok(result.sent > 100, `${result.sent} requests, ${life.deaths().length} transitions that it died of`)
       t.equal((await ask(async client => client.verifyAudit())).firstBad, null)
+      const known = listPipelineTransitions()
+      const strange = life.deaths().filter(death => !known.has(death.replace(/^.*?: /, '')))
+      t.same(strange, [], 'it died of nothing that the state machine has not')
     },
     ask,
     askOnce,
