@@ -79,7 +79,7 @@ function runOf(source: object): Run {
 
 /** States alike in this have the same transitions; times, messages and figures are left out. */
 function keyOf({ phase, steps, outputs }: Run): string {
-  return JSON.stringify([phase, steps.map(({ status }) => status), outputs])
+  return JSON.stringify([phase, steps.map(({ name, status }) => `${name} ${status}`), outputs])
 }
 
 function* successors(run: Run): Generator<Run> {
@@ -163,6 +163,7 @@ const DIFFERENCES: readonly Partial<PipelineSeen>[] = [
   ...[true, false].map(ok => ({ packaged: { ok, message: 'because' } })),
   ...DEPLOYMENTS.flatMap(seen => [{ staging: seen }, { canary: seen }, { staging: seen, canary: seen }]),
   { production: RUNS },
+  { production: IDLE },
   ...(['pass', 'fail', 'error'] as const).map(verdict => ({
     gates: { results: [result(verdict)], complete: true },
   })),
