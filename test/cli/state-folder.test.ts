@@ -26,6 +26,18 @@ t.test('a folder that was given back can be claimed again, and what is in it sta
   t.same((await readdir(dir)).toSorted(), ['gateway.yaml', 'logs', ...OF_THE_LOCK])
 })
 
+t.test('settings may lie there before the first start, and stay when the state is forgotten', async t => {
+  const dir = await folder(t)
+  await writeFile(join(dir, 'environments.yaml'), 'keepWarm: 1m\n')
+  ;(await claim(t, dir))()
+  await writeFile(join(dir, 'controller.db'), 'x')
+  await claim(t, dir, true)
+  t.same((await readdir(dir)).toSorted(), ['environments.yaml', 'logs', ...OF_THE_LOCK])
+  const mixed = await folder(t)
+  for (const name of ['alerts.yaml', 'holiday.jpg']) await writeFile(join(mixed, name), 'x')
+  await t.rejects(claimStateFolder(mixed, { fresh: true }), { code: 'conflict' })
+})
+
 t.test('--fresh empties a state folder, but never one that Weir did not make', async t => {
   const dir = await folder(t)
   ;(await claim(t, dir))()

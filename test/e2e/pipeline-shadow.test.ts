@@ -35,7 +35,6 @@ await writeFile(
   shadow: { within: 90s, interval: 500ms, agreement: { atLeast: 0.9 }, failures: { atMost: 0.1 } }
 `,
 )
-await writeFile(join(state, 'weir.lock'), '') // a state folder, as an earlier start left it
 await writeFile(join(state, 'environments.yaml'), 'production: { instances: 2 }\n')
 const stack = await startStack({ models, state })
 t.teardown(async () => {
