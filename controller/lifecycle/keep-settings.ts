@@ -78,6 +78,7 @@ export function createSettingsKeeper(options: KeepSettingsOptions) {
       const patch = patchOf(policy, all, wanted)
       if (patch === undefined) continue
       isLed = false
+      if (!isAtRest(name)) return false // something began while the gateway was asked
       const reason = `${name} runs ${wanted.length} instances of version ${current?.version}`
       await gateway.patchRoute(patch.route, patch.patch, {
         ifMatch: version,
@@ -100,12 +101,16 @@ export function createSettingsKeeper(options: KeepSettingsOptions) {
     }
   }
 
-  return async (state: EnvironmentState): Promise<void> => {
-    const { name, work, current } = state
-    const id = current?.deployment ?? null
-    if (work !== null || id === null || isProductions(state)) return
+  function isAtRest(name: EnvironmentName): boolean {
     const { route } = places.production
-    if (name !== 'staging' && rollouts.active().some(rollout => rollout.route === route)) return
+    if (name !== 'staging' && rollouts.active().some(rollout => rollout.route === route)) return false
+    return environments.get(name).state.work === null
+  }
+
+  return async (state: EnvironmentState): Promise<void> => {
+    const { name, current } = state
+    const id = current?.deployment ?? null
+    if (id === null || isProductions(state) || !isAtRest(name)) return
     const { instances, memoryLimitMiB } = settings[name]
     limitMemory(id, memoryLimitMiB ?? null)
     if (instances !== undefined) await keepInstances(state, id, instances)
