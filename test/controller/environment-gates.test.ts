@@ -1,3 +1,4 @@
+import { execFile } from 'node:child_process'
 import t from 'tap'
 import { createHttpServer } from '../../lib/http-server.ts'
 import { createControllerClient } from '../../client/controller.ts'
@@ -131,13 +132,18 @@ t.test('they are refused where they would say nothing', async t => {
   )
 })
 
-t.test('the API begins them, once a key, and tells how they stand', async t => {
-  const { control } = await inCanary(t)
+async function startApi(t: Test, control: Control): Promise<string> {
   const { environments, environmentGates, store, clock, log } = control
   const app = createHttpServer({ log, bodyLimitBytes: 65_536 })
   addEnvironments(app, { environments, gates: environmentGates, once: createIdempotency(store, clock) })
-  const url = await app.listen({ port: 0, host: '127.0.0.1' })
   t.teardown(() => app.close())
+  return app.listen({ port: 0, host: '127.0.0.1' })
+}
+
+t.test('the API begins them, once a key, and tells how they stand', async t => {
+  const { control } = await inCanary(t)
+  const { environmentGates } = control
+  const url = await startApi(t, control)
   const client = createControllerClient({ baseUrl: url, actor: 'ada' })
   t.match(await client.runGates('canary', { version: '2', reason: 'why not' }), {
     gates: { by: 'ada', endedAt: null },
@@ -146,4 +152,26 @@ t.test('the API begins them, once a key, and tells how they stand', async t => {
   t.match(await client.environment('canary'), { gates: { verdict: 'pass', reason: 'why not' } })
   await t.rejects(client.runGates('production'), { code: 'invalid_setting' })
   await t.rejects(client.runGates('staging', { version: '9' }), { code: 'not_verified' })
+})
+
+t.test('weir env gates shows each result, and its exit code says whether all passed', async t => {
+  const { world, control } = await inCanary(t)
+  const url = await startApi(t, control)
+  const weir = (...args: string[]) =>
+    new Promise<{ code: unknown; stdout: string; stderr: string }>(resolve => {
+      const command = ['cli/weir.ts', 'env', 'gates', ...args, '--controller', url]
+      execFile(process.execPath, command, (error, stdout, stderr) =>
+        resolve({ code: error?.code ?? 0, stdout, stderr }),
+      )
+    })
+  t.match(await weir('canary', '--version', '2'), {
+    code: 0,
+    stdout: /^pass  ours: .*code 0\ncanary: the gates of food11 version 2 passed\n$/,
+  })
+  writePipeline(world, gates(1))
+  t.match(await weir('canary'), { code: 1, stdout: /^fail  ours: [^]*version 2 failed\n$/ })
+  writePipeline(world, gates(3))
+  t.match(await weir('canary'), { code: 1, stdout: /^error ours: [^]*came to nothing\n$/ })
+  t.match(await weir('production'), { code: 1, stderr: /staging or canary/ })
+  t.match(await weir('nowhere'), { code: 1, stderr: /the environment must be one of staging/ })
 })
