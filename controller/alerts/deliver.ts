@@ -29,12 +29,14 @@ interface DelivererOptions {
 }
 
 const POLL_MS = 100
-const MAX_IN_FLIGHT = 16
+/** A rollout may have 20 of them, each with a minute to answer. Receivers are as many as the settings name. */
+const MAX_WEBHOOKS_IN_FLIGHT = 64
 const MAX_REASON_CHARACTERS = 200
 
 /** Sends what waits in the outbox; one receiver that is slow or away delays its own messages alone. */
 export function createDeliverer({ outbox, addressOf, secret, onSettled, clock, log }: DelivererOptions) {
   const inFlight = new Map<string, Promise<void>>()
+  let webhooksInFlight = 0
 
   async function deliver(delivery: Delivery, stop: AbortSignal): Promise<void> {
     const address = addressOf(delivery.target)
@@ -78,9 +80,17 @@ export function createDeliverer({ outbox, addressOf, secret, onSettled, clock, l
   /** Begins with everything that is due and not yet on its way; resolves when that is settled. */
   async function deliverDue(stop: AbortSignal): Promise<void> {
     const free = outbox.due().filter(({ lane }) => !inFlight.has(lane))
-    const begun = free.slice(0, MAX_IN_FLIGHT - inFlight.size).map(delivery => {
+    const isWebhook = ({ target }: Delivery) => target.kind !== 'receiver'
+    const places = MAX_WEBHOOKS_IN_FLIGHT - webhooksInFlight
+    const next = [...free.filter(one => !isWebhook(one)), ...free.filter(isWebhook).slice(0, places)]
+    const begun = next.map(delivery => {
       const { lane } = delivery
-      const sent = deliver(delivery, stop).finally(() => inFlight.delete(lane))
+      const counts = isWebhook(delivery) ? 1 : 0
+      webhooksInFlight += counts
+      const sent = deliver(delivery, stop).finally(() => {
+        inFlight.delete(lane)
+        webhooksInFlight -= counts
+      })
       inFlight.set(lane, sent)
       return sent
     })

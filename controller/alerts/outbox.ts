@@ -75,7 +75,7 @@ export function createOutbox({ db }: Store, clock: Clock) {
     `SELECT seq, id, key, lane, target, body, attempts, repeat_ms, give_up_at FROM outbox AS waiting
      WHERE done_at IS NULL AND next_at <= ?1
        AND seq = (SELECT min(seq) FROM outbox WHERE lane = waiting.lane AND done_at IS NULL)
-     ORDER BY next_at LIMIT 100`,
+     ORDER BY next_at`,
   )
   const settle = db.prepare(
     `UPDATE outbox SET attempts = attempts + 1, passed = ?2, reason = ?3, answered_at = ?4, next_at = ?5, done_at = ?6

@@ -1,4 +1,4 @@
-/** Whether a metric's value satisfies a condition. NaN satisfies none that compares it. */
+/** Whether a metric's value satisfies a condition. NaN, which nothing is known from, satisfies none. */
 export type Condition = (result: number) => boolean
 
 /** Nothing that people write by hand is longer, or nested deeper. */
@@ -15,7 +15,8 @@ export function parseCondition(text: string): Condition {
   const reader = createReader(text)
   const condition = parseAny(reader, 0)
   reader.expectEnd()
-  return condition
+  if (!reader.hasRead(RESULT)) throw new Error('a condition without `result` is always the same')
+  return result => !Number.isNaN(result) && condition(result) // also where NaN is not less than anything: !(result < 1)
 }
 
 function parseAny(reader: Reader, depth: number): Condition {
@@ -58,12 +59,12 @@ const COMPARISONS: ReadonlyMap<string, (a: number, b: number) => boolean> = new 
   ['>', (a, b) => a > b],
   ['>=', (a, b) => a >= b],
   ['==', (a, b) => a === b],
-  ['!=', (a, b) => !Number.isNaN(a) && !Number.isNaN(b) && a !== b],
+  ['!=', (a, b) => a !== b],
 ])
 
 function parseOperand(reader: Reader): (result: number) => number {
   const token = reader.next()
-  if (token === 'result' || token === 'result[0]') return result => result
+  if (RESULT.test(token)) return result => result
   const number = NUMBER.test(token) ? Number(token) : Number.NaN
   if (Number.isNaN(number)) throw reader.misunderstood('`result` or a number')
   return () => number
@@ -72,10 +73,12 @@ function parseOperand(reader: Reader): (result: number) => number {
 const TOKEN =
   /\s*(&&|\|\||<=|>=|==|!=|[<>!()]|result(?:\[0\])?(?!\w)|-?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?(?!\w))/iy
 const NUMBER = /^-?[\d.]/
+const RESULT = /^result(\[0\])?$/
 
 type Reader = ReturnType<typeof createReader>
 
 function createReader(text: string) {
+  const read: string[] = []
   let at = 0
   let last = 0
   const peek = () => {
@@ -86,13 +89,16 @@ function createReader(text: string) {
     const match = peek()
     last = at
     at += match?.[0].length ?? 0
-    return match?.[1] ?? ''
+    const token = match?.[1] ?? ''
+    read.push(token)
+    return token
   }
   const misunderstood = (expected: string) =>
     new Error(`expected ${expected} at "${text.slice(last).trim().slice(0, 30)}"`)
   return {
     next,
     misunderstood,
+    hasRead: (token: RegExp) => read.some(one => token.test(one)),
     take(token: string): boolean {
       if (peek()?.[1] !== token) return false
       next()

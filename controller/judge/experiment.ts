@@ -5,6 +5,7 @@ import { abThreshold } from './ab.ts'
 import { createContest, type Contest } from './contest.ts'
 import type { Judge } from './judge.ts'
 import type { JudgeOptions } from './options.ts'
+import { toShort } from './reason.ts'
 import { createSilentGate } from './silent-gate.ts'
 
 /**
@@ -104,8 +105,17 @@ function mostHarmful(contests: readonly Contest[]): Contest | undefined {
 /** What the judge of harm says of the arm that the word is about, or of the one with most evidence against it. */
 function spokenOf({ arm }: Word, contests: readonly Contest[]): string {
   const contest = contests.find(({ variant }) => variant === arm?.variant) ?? mostHarmful(contests)
-  const reason = contest?.judged()?.reason ?? 'no evidence yet'
-  return contests.length === 1 ? reason : `${contest?.variant}: ${reason}`
+  const said = contest ? harmOf(contest) : 'no evidence yet'
+  return contests.length === 1 ? said : `${contest?.variant}: ${said}`
+}
+
+/** Not which excess is ruled out: no traffic waits for that here. */
+function harmOf({ harm, judged }: Contest): string {
+  const decision = judged()
+  if (!decision) return 'no evidence yet'
+  if (decision.action === 'withdraw' || !harm.endedBlock()) return decision.reason
+  const figures = `harm is not proven (e ${toShort(decision.e)}, threshold ${toShort(decision.threshold)})`
+  return [...harm.holds(), figures].join('; ')
 }
 
 function figuresOf(look: Look, contests: readonly Contest[], alpha: number) {

@@ -110,6 +110,7 @@ function toPoints(fraction: number): string {
   return `${(fraction * 100).toPrecision(3)} pp`
 }
 
-function toShort(value: number): string {
+/** Of evidence: three digits, or a power of ten. */
+export function toShort(value: number): string {
   return value >= 1e6 ? value.toExponential(1) : String(Number(value.toPrecision(3)))
 }

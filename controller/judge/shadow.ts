@@ -39,7 +39,7 @@ export function createShadow(options: JudgeOptions, settings: NonNullable<Strate
       if (proven && pairs.isTooSlow()) cause ??= 'latency'
       const action = cause !== null ? 'withdraw' : proven && held.length === 0 ? 'advance' : 'hold'
       const { compared } = pairs
-      const reason = [`${SAYS[action]}: ${pairs.describe()}`, ...held].join('; ')
+      const reason = [`${SAYS[action]}: ${pairs.describe(cause)}`, ...held].join('; ')
       const e = Math.min(MAX_E, Math.exp(pairs.logHarm()))
       const exposure = { stable: compared(), candidate: compared() }
       return { t: look.t, action, e, threshold, cause, u: 1, exposure, reason }
@@ -93,6 +93,16 @@ function createPairs(settings: NonNullable<Strategy['shadow']>) {
     noise.disagreed += of('stable', 'disagree')
   }
 
+  /** What is proven: the harm, or how far the opposite is. */
+  function standing(cause: Decision['cause']): string[] {
+    if (cause === 'disagreement') return [`more than ${inPercent(disagreementLimit)} disagree`]
+    if (cause === 'failure') return [`more than ${inPercent(failureLimit)} fail`]
+    return [
+      `below ${inPercent(disagreementLimit)} disagreement is ${agreement.isCertified() ? '' : 'not '}proven`,
+      `below ${inPercent(failureLimit)} failures is ${soundness.isCertified() ? '' : 'not '}proven`,
+    ]
+  }
+
   const meanSlowerMs = () => (total.slowerSeconds * 1000) / Math.max(1, total.pairs - total.failed)
   return {
     step,
@@ -101,12 +111,11 @@ function createPairs(settings: NonNullable<Strategy['shadow']>) {
     worst: () => (fails.logValue() > disagrees.logValue() ? 'failure' : 'disagreement'),
     isProven: () => agreement.isCertified() && soundness.isCertified(),
     isTooSlow: () => meanSlowerMs() > (settings.latency?.slowerByAtMostMs ?? Infinity),
-    describe: () =>
+    describe: (cause: Decision['cause']) =>
       [
         `${total.agreed} of ${total.pairs} pairs agree, ${total.failed} copies failed`,
         `${meanSlowerMs().toFixed(1)} ms slower on average`,
-        `below ${inPercent(disagreementLimit)} disagreement is ${agreement.isCertified() ? '' : 'not '}proven`,
-        `below ${inPercent(failureLimit)} failures is ${soundness.isCertified() ? '' : 'not '}proven`,
+        ...standing(cause),
       ].join(', '),
   } as const
 }

@@ -5,6 +5,7 @@ import t from 'tap'
 import { parseAlertsConfig, readAlertsConfig } from '../../controller/alerts/config.ts'
 import { deliverAll, FAILING, raise, resolve, startReceivers, T0 } from './alerting.ts'
 import { SECRET, startControl, startWorld } from './control.ts'
+import { until } from '../helpers/until.ts'
 import { isSigned, startReceiver } from './receiver.ts'
 
 t.test('an alert is raised once and resolved once, at every receiver in its own words', async t => {
@@ -98,6 +99,25 @@ t.test('a receiver that is down, slow or failing hears both in order; the others
   t.same(statuses, ['firing', 'firing', 'firing', 'resolved'])
   t.same(new Set(webhook.got.slice(0, 3).map(({ id }) => id)).size, 1, 'the same message again')
   t.equal(alertmanager.got.length, 3)
+})
+
+t.test('an alert arrives while a hundred webhooks hang', async t => {
+  const { slack, yaml } = await startReceivers(t)
+  const hanging = await startReceiver(t)
+  hanging.plan.push(...Array.from({ length: 100 }, () => 'none' as const))
+  const control = await startControl(t, await startWorld(t), undefined, yaml)
+  for (let n = 0; n < 100; n++) {
+    const target = { kind: 'url', url: hanging.url, timeoutMs: 60_000 } as const
+    control.outbox.ask({ key: `hook-${n}`, lane: `hook/r1/${n}`, target, body: {} })
+  }
+  const asking = control.deliver()
+  await until('webhooks that hang', 15_000, async () => hanging.got.length >= 64)
+  raise(control)
+  await control.deliver()
+  t.equal(slack.got.length, 1)
+  t.equal(hanging.got.length, 64, 'the others wait for a place')
+  await hanging.down()
+  await asking
 })
 
 t.test('a corrected address gets what waited; secrets of an address are not logged', async t => {

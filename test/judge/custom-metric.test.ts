@@ -27,9 +27,14 @@ t.test('a condition compares the result with numbers', t => {
   t.end()
 })
 
-t.test('NaN satisfies no comparison', t => {
+t.test('NaN satisfies nothing, negated or not', t => {
   for (const comparison of ['<', '<=', '>', '>=', '==', '!='])
-    t.notOk(parseCondition(`result ${comparison} 1`)(Number.NaN), comparison)
+    for (const condition of [
+      `result ${comparison} 1`,
+      `!(result ${comparison} 1)`,
+      `!(!(result ${comparison} 1))`,
+    ])
+      t.notOk(parseCondition(condition)(Number.NaN), condition)
   t.end()
 })
 
@@ -44,6 +49,7 @@ t.test('anything else is refused, naming what was not understood', t => {
     'process.exit() < 1': /at "process\.exit\(\) < 1"/,
     'result < 1; 2': /at "; 2"/,
     'result = 1': /expected a comparison/,
+    '1 < 2': /without `result`/,
     'result < 1x': /expected `result` or a number at "1x"/,
   }
   for (const [text, message] of Object.entries(refused)) t.throws(() => parseCondition(text), message, text)
