@@ -17,7 +17,7 @@ t.test(
         { headerRoute: { header: 'x-tester', value: 'yes' } },
         { pause: {} },
         { setWeight: 50 },
-        { analysis: { excess: '25pp', minRequests: 60 } },
+        { analysis: { excess: '5pp', minRequests: 60 } },
       ],
     }
     const { name } = await controller.startRollout(rolloutOf('2', { strategy: { canary } }))
