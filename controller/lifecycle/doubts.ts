@@ -34,3 +34,10 @@ function whyNotPassed(entry: HistoryEntry | undefined): string | null | undefine
   if (entry?.gates?.verdict === 'fail') return describeGates(entry.gates)
   return isGood(entry) ? undefined : (entry?.failure ?? null)
 }
+
+/** What is registered and runs nowhere may go where gates are measured, and no further. */
+export function doubtsAboutUntested(to: EnvironmentName): WeirError[] {
+  if (to === 'staging') return []
+  const message = `what is only registered has passed no gates; promote it to staging first, not to ${to}`
+  return [new WeirError('gates_not_passed', message)]
+}

@@ -16,7 +16,7 @@ import type { RolloutStore } from '../rollouts/rollout-store.ts'
 import type { VerbRequest } from '../rollouts/rollout-service.ts'
 import type { Store } from '../store.ts'
 import { begin, withdrawByPerson, type Outcome } from './environment-machine.ts'
-import { doubtsAbout } from './doubts.ts'
+import { doubtsAbout, doubtsAboutUntested } from './doubts.ts'
 import { subjectOf, type EnvironmentReconciler } from './environment-reconcile.ts'
 import { describeGates } from './environment-gates-words.ts'
 import type { Place } from './environment-routes.ts'
@@ -82,7 +82,8 @@ export function createEnvironments(options: EnvironmentsOptions) {
     const { digest, model } = await registry.get(seenAt.state.model, version)
     if (seenAt.state.current?.digest === digest)
       throw new WeirError('conflict', `${to} runs version ${version} already`)
-    const doubts = from === 'development' ? [] : await doubtsAbout(from, { version, digest }, options)
+    const doubts =
+      from === 'development' ? doubtsAboutUntested(to) : await doubtsAbout(from, { version, digest }, options)
     const [doubt] = doubts
     if (doubt !== undefined && !force) throw doubt
     if (to !== 'staging') await requireFreeRoute(to)

@@ -133,6 +133,16 @@ t.test('an unknown version, a way back, and what runs already are refused', asyn
   })
 })
 
+t.test('what is only registered goes to staging, and further by force alone', async t => {
+  const { lifecycle } = await begun(t)
+  for (const to of ['canary', 'production'] as const)
+    await t.rejects(promote(lifecycle, { to, from: 'development', version: '2' }), {
+      code: 'gates_not_passed',
+      statusCode: 409,
+      message: /staging first/,
+    })
+})
+
 t.test('one deployment at a time: of two promotions that looked at the same, one is refused', async t => {
   const { lifecycle } = await begun(t)
   const asked = { to: 'staging' as const, from: 'development' as const, force: false, actor: 'ada' }
