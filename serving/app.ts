@@ -8,7 +8,7 @@ import { createDrill } from './drill.ts'
 import type { ModelServer } from './model-server.ts'
 import { addDocs } from './openapi.ts'
 import { addPredictionPage } from './prediction-page.ts'
-import { countFailure, createPredictor } from './predictor.ts'
+import { createPredictor } from './predictor.ts'
 import { addOipV2Routes } from './protocols/oip-v2.ts'
 import { addPredictRoutes } from './protocols/predict.ts'
 import { addTfsV1Routes } from './protocols/tfs-v1.ts'
@@ -29,10 +29,7 @@ export interface AppOptions {
 export async function createApp(options: AppOptions): Promise<FastifyInstance> {
   const { server, modelPath, samplesDir, drill, clock, log, bodyLimitBytes = BODY_LIMIT_BYTES } = options
   const app = createHttpServer({ log, bodyLimitBytes })
-  takeBodiesAsTheyCome(app, {
-    limitBytes: bodyLimitBytes,
-    onOverloaded: error => countFailure(error, server.metrics),
-  })
+  takeBodiesAsTheyCome(app, { limitBytes: bodyLimitBytes, metrics: server.metrics })
   await addDocs(app)
   const predictor = createPredictor({ server, clock, drill: drill && createDrill(drill, clock) })
   addStandingRoutes(app, server, drill)

@@ -2,6 +2,8 @@ import type { Readable } from 'node:stream'
 import type { FastifyInstance } from 'fastify'
 import { WeirError } from '../contract/errors.ts'
 import { createBodyBudget, type BodyLease } from './body-budget.ts'
+import { countFailure } from './predictor.ts'
+import type { ServingMetrics } from './serving-metrics.ts'
 
 export const BODY_LIMIT_BYTES = 32 * 1024 * 1024
 /** All bodies that are arriving, waiting or computed. */
@@ -12,16 +14,16 @@ const SLICE_BYTES = 1024 * 1024
 export interface BodyLimits {
   /** Of one body. */
   readonly limitBytes: number
-  /** What is thrown for a body that does not fit beside others, so that it is counted. */
-  readonly onOverloaded: (error: unknown) => void
+  readonly metrics: ServingMetrics
 }
 
 /** Bodies of every content type arrive as a Buffer. None is parsed on this thread; see Task. */
-export function takeBodiesAsTheyCome(app: FastifyInstance, { limitBytes, onOverloaded }: BodyLimits): void {
-  const openLease = createBodyBudget(HELD_BODIES_BYTES)
+export function takeBodiesAsTheyCome(app: FastifyInstance, { limitBytes, metrics }: BodyLimits): void {
+  const budget = createBodyBudget(HELD_BODIES_BYTES)
+  metrics.measureBodies(budget.heldBytes)
   const leases = new WeakMap<object, BodyLease>()
   app.addHook('preParsing', async (request, reply) => {
-    const lease = openLease()
+    const lease = budget.lease()
     leases.set(request, lease)
     reply.raw.once('close', () => lease.end())
   })
@@ -29,11 +31,11 @@ export function takeBodiesAsTheyCome(app: FastifyInstance, { limitBytes, onOverl
   app.addContentTypeParser('*', async (request: { headers: Record<string, unknown> }, payload: Readable) => {
     const declaredBytes = Number(request.headers['content-length'] ?? Number.NaN)
     if (declaredBytes > limitBytes) throw tooLarge(limitBytes)
-    const { take } = leases.get(request) ?? openLease()
+    const { take } = leases.get(request) ?? budget.lease()
     try {
       return await collect(payload, { take, declaredBytes, limitBytes })
     } catch (error) {
-      if (error instanceof WeirError && error.code === 'overloaded') onOverloaded(error)
+      if (error instanceof WeirError && error.code === 'overloaded') countFailure(error, metrics)
       throw error
     }
   })

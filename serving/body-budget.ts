@@ -8,13 +8,18 @@ export interface BodyLease {
   end(): void
 }
 
+export interface BodyBudget {
+  lease(): BodyLease
+  heldBytes(): number
+}
+
 /**
  * How many bytes of bodies the process holds, from a request's first chunk until its answer. A body may have 32 MiB, and a dozen
  * that arrive at the same time would take a version over its memory limit before the queue sees the first of them.
  */
-export function createBodyBudget(limitBytes: number): () => BodyLease {
+export function createBodyBudget(limitBytes: number): BodyBudget {
   let heldBytes = 0
-  return () => {
+  const lease = (): BodyLease => {
     let ownBytes = 0
     return {
       take(bytes) {
@@ -31,4 +36,5 @@ export function createBodyBudget(limitBytes: number): () => BodyLease {
       },
     }
   }
+  return { lease, heldBytes: () => heldBytes }
 }

@@ -26,6 +26,7 @@ export function createServingMetrics(queueDepth: () => number) {
   const registers = [registry]
   collectDefaultMetrics({ register: registry })
   let model: MeasuredModel | undefined
+  let heldBodiesBytes = (): number => 0
 
   const requests = new Counter({
     name: 'weir_serving_requests_total',
@@ -58,12 +59,16 @@ export function createServingMetrics(queueDepth: () => number) {
     registers,
   })
   const features = featureHistograms(registers)
-  addGauges({ registers, queueDepth, model: () => model })
+  addGauges({ registers, queueDepth, heldBodiesBytes: () => heldBodiesBytes(), model: () => model })
 
   return {
     setModel(measured: MeasuredModel) {
       model = measured
       for (const status of ['good', 'bad']) customStatus.inc({ custom_status: status }, 0)
+    },
+    /** `heldBytes` is asked at each scrape. */
+    measureBodies(heldBytes: () => number) {
+      heldBodiesBytes = heldBytes
     },
     countRequest(outcome: Outcome) {
       requests.inc({ model: model?.name ?? '', version: model?.version ?? '', outcome })
@@ -121,10 +126,11 @@ function featureHistograms(registers: Registry[]) {
 interface GaugeOptions {
   readonly registers: Registry[]
   readonly queueDepth: () => number
+  readonly heldBodiesBytes: () => number
   readonly model: () => MeasuredModel | undefined
 }
 
-function addGauges({ registers, queueDepth, model }: GaugeOptions): void {
+function addGauges({ registers, queueDepth, heldBodiesBytes, model }: GaugeOptions): void {
   const gauge = (name: string, help: string, read: () => number | undefined) =>
     new Gauge({
       name,
@@ -136,6 +142,7 @@ function addGauges({ registers, queueDepth, model }: GaugeOptions): void {
       },
     })
   gauge('weir_serving_queue_depth', 'Requests that wait for an inference thread.', queueDepth)
+  gauge('weir_serving_held_body_bytes', 'Bodies that arrive, wait or are computed.', heldBodiesBytes)
   gauge('weir_serving_workers', 'Inference threads.', () => model()?.workers)
   gauge('weir_serving_session_bytes', 'Resident memory that one session took.', () => model()?.sessionBytes)
   gauge('weir_serving_command_bytes', 'Memory of the command of a version without a model.', () =>

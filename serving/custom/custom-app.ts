@@ -9,7 +9,6 @@ import { createDrill } from '../drill.ts'
 import { addDocs } from '../openapi.ts'
 import { addPredictionPage } from '../prediction-page.ts'
 import { bodyOf } from '../protocols/wire.ts'
-import { countFailure } from '../predictor.ts'
 import { findSamples, readSample } from '../samples.ts'
 import { addStandingRoutes, requireReady } from '../standing-routes.ts'
 import type { CustomServer } from './custom-server.ts'
@@ -21,10 +20,7 @@ export type CustomAppOptions = Omit<AppOptions, 'server'> & { readonly server: C
 export async function createCustomApp(options: CustomAppOptions): Promise<FastifyInstance> {
   const { server, modelPath, samplesDir, drill, clock, log, bodyLimitBytes = BODY_LIMIT_BYTES } = options
   const app = createHttpServer({ log, bodyLimitBytes })
-  takeBodiesAsTheyCome(app, {
-    limitBytes: bodyLimitBytes,
-    onOverloaded: error => countFailure(error, server.metrics),
-  })
+  takeBodiesAsTheyCome(app, { limitBytes: bodyLimitBytes, metrics: server.metrics })
   await addDocs(app)
   addStandingRoutes(app, server, drill)
   await addPredictionPage(app)

@@ -10,23 +10,34 @@ import { ask, postBytes, startServer } from './start-server.ts'
 
 const HALF = HELD_BODIES_BYTES / 2
 
-/** Sends so much of a body that is announced one byte longer, and has been taken by the server when this resolves. */
-async function upload(url: string, bytes: number): Promise<ClientRequest> {
+/** Sends so much of a body that is announced longer. */
+function upload(url: string, bytes: number): ClientRequest {
   const sent = request(`${url}/predict`, {
     method: 'POST',
     headers: { 'content-type': 'image/jpeg', 'content-length': HALF },
   })
   sent.on('error', () => undefined) // destroyed below
-  await new Promise(resolve => sent.write(Buffer.alloc(bytes), resolve))
+  sent.write(Buffer.alloc(bytes))
   return sent
+}
+
+/** A write ends when the kernel has the bytes, which may be long before the server reads them. */
+async function untilHeld(url: string, bytes: number): Promise<void> {
+  for (;;) {
+    const { body } = await ask(`${url}/metrics`)
+    const held = Number(/^weir_serving_held_body_bytes (\d+)$/m.exec(String(body))?.[1])
+    if (held === bytes) return
+    if (!(held < bytes)) throw new Error(`the server holds ${held} bytes of bodies, ${bytes} were sent`)
+  }
 }
 
 t.test('bodies beyond 64 MiB in all are refused while they arrive, and taken again afterwards', async t => {
   const { url } = await startServer(t, await writeModelFolder(t.testdir()))
   const photo = await plain(GREEN).jpeg().toBuffer()
-  const first = await upload(url, HALF - 1)
-  const second = await upload(url, HALF - 1)
-  const third = await upload(url, 1000)
+  const first = upload(url, HALF - 1)
+  const second = upload(url, HALF - 1)
+  await untilHeld(url, HELD_BODIES_BYTES - 2)
+  const third = upload(url, 1000)
   const [answer] = await once(third, 'response')
   t.equal(answer.statusCode, 503)
   t.equal(answer.headers['retry-after'], '1')
