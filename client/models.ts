@@ -1,5 +1,11 @@
 import { z } from 'zod'
-import { modelSummary, modelVersion, modelVersionDetails, type Alias } from '../contract/registry.ts'
+import {
+  brokenVersion,
+  modelSummary,
+  modelVersion,
+  modelVersionDetails,
+  type Alias,
+} from '../contract/registry.ts'
 import type { JsonRequest } from './request.ts'
 
 /** Gigabytes, to a disk that is written through. */
@@ -8,7 +14,7 @@ const UPLOAD_TIMEOUT_MS = 15 * 60_000
 const READ_TIMEOUT_MS = 60_000
 
 const summaries = z.object({ items: z.array(modelSummary) })
-const versions = z.object({ items: z.array(modelVersion) })
+const versions = z.object({ items: z.array(modelVersion), broken: z.array(brokenVersion) })
 const pointer = z.object({ model: z.string(), alias: z.string(), version: z.string().nullable() })
 
 export interface AliasOptions {
@@ -23,7 +29,8 @@ export function modelCalls(request: JsonRequest, actorHeader: Readonly<Record<st
   const get = async (where: string) => (await request('GET', where, { timeoutMs: READ_TIMEOUT_MS })).body
   return {
     models: async () => summaries.parse(await get('/v1/models')).items,
-    versions: async (model: string) => versions.parse(await get(`${path(model)}/versions`)).items,
+    /** `broken`: what lies in a version's place and cannot be used. */
+    versions: async (model: string) => versions.parse(await get(`${path(model)}/versions`)),
     /** One version with its manifest. */
     modelVersion: async (model: string, version: string) =>
       modelVersionDetails.parse(await get(`${path(model)}/versions/${encodeURIComponent(version)}`)),

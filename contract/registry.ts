@@ -20,6 +20,10 @@ export const modelVersion = z.object({
 })
 export type ModelVersionView = z.infer<typeof modelVersion>
 
+/** What lies in a version's place and cannot be used, and why. */
+export const brokenVersion = z.object({ version: z.string(), reason: z.string() })
+export type BrokenVersion = z.infer<typeof brokenVersion>
+
 /** PUT of an alias; null takes it away. */
 export const aliasBody = z.strictObject({
   version: z.string().min(1).max(63).nullable(),
@@ -36,5 +40,6 @@ export const modelSummary = z.object({
   versions: z.int(),
   latest: z.string().nullable(),
   aliases: z.partialRecord(alias, z.string()),
+  broken: z.array(brokenVersion),
 })
 export type ModelSummary = z.infer<typeof modelSummary>

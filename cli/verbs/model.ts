@@ -1,9 +1,16 @@
 import type { Command } from 'commander'
 import { WeirError } from '../../contract/errors.ts'
-import { ALIASES, alias, type ModelSummary, type ModelVersionView } from '../../contract/registry.ts'
+import {
+  ALIASES,
+  alias,
+  type BrokenVersion,
+  type ModelSummary,
+  type ModelVersionView,
+} from '../../contract/registry.ts'
 import { describeIssues } from '../../lib/parse.ts'
 import { connectController, print, printJson, withConnection, type ConnectOptions } from '../connect.ts'
 import { describeVersion } from '../render/model.ts'
+import { inOneLine } from '../render/one-line.ts'
 import { table } from '../render/table.ts'
 import { readVersionFiles } from '../version-files.ts'
 
@@ -46,11 +53,18 @@ async function list(model: string | undefined, options: ConnectOptions): Promise
   const client = connectController(options)
   if (model === undefined) {
     const items = await client.models()
-    return options.json ? printJson({ items }) : print(modelTable(items))
+    if (options.json) return printJson({ items })
+    print(modelTable(items))
+    return items.forEach(({ name, broken }) => printBroken(name, broken))
   }
-  const items = await client.versions(model)
-  if (options.json) printJson({ items })
-  else print(versionTable(items))
+  const { items, broken } = await client.versions(model)
+  if (options.json) return printJson({ items, broken })
+  print(versionTable(items))
+  printBroken(model, broken)
+}
+
+function printBroken(model: string, broken: readonly BrokenVersion[]): void {
+  for (const { version, reason } of broken) print(`${model}/${version} cannot be used: ${inOneLine(reason)}`)
 }
 
 function modelTable(items: readonly ModelSummary[]): string {

@@ -39,7 +39,7 @@ export async function readManifest(folder: string): Promise<Manifest> {
   return parseManifest(await readFile(path, 'utf8'))
 }
 
-export function parseManifest(text: string): Manifest {
+function parseManifest(text: string): Manifest {
   const json = parseObject(text)
   const parsed = modelManifest.safeParse(json)
   if (!parsed.success) throw new WeirError('invalid_manifest', `model.json: ${describeIssues(parsed.error)}`)

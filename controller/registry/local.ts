@@ -1,11 +1,11 @@
 import { WeirError } from '../../contract/errors.ts'
-import type { Alias } from '../../contract/registry.ts'
+import type { Alias, BrokenVersion } from '../../contract/registry.ts'
 import type { Clock } from '../../lib/clock.ts'
 import { createTurns } from '../../lib/in-turn.ts'
 import type { Audit } from '../audit.ts'
 import type { Store } from '../store.ts'
 import { readContent, type Content } from './content.ts'
-import { requireName, type ModelFolder } from './model-folder.ts'
+import { requireName, type FoundVersion, type ModelFolder } from './model-folder.ts'
 import { createRegistryTable, type Arrival } from './registry-table.ts'
 import { compareVersions, findSame, requireExpected } from './rules.ts'
 import { storageFull } from './storage-full.ts'
@@ -34,24 +34,48 @@ export function createLocalRegistry({ folder, store, audit, clock }: LocalRegist
     audit.append({ at: new Date(clock.now()).toISOString(), actor, action, subject, reason, evidence })
   }
 
-  async function all(model: string): Promise<ModelVersion[]> {
-    const known = new Map(table.versions(model).map(version => [version.version, version]))
-    const found = await folder.versions(model)
-    return found
-      .map(({ version, digest }) => known.get(version) ?? unregistered(model, version, digest))
+  async function look(model: string) {
+    const { found, broken } = await folder.versions(model)
+    const versions = found
+      .map(one => knownAs(model, one))
       .toSorted((a, b) => compareVersions(a.version, b.version))
+    return { versions, broken }
   }
 
-  async function versions(model: string): Promise<ModelVersion[]> {
-    const found = await all(model)
-    if (found.length > 0) return found
+  function knownAs(model: string, { version, digest }: FoundVersion): ModelVersion {
+    return table.version(model, version) ?? unregistered(model, version, digest)
+  }
+
+  async function requireAny(model: string) {
+    const looked = await look(model)
+    if (looked.versions.length + looked.broken.length > 0) return looked
     throw new WeirError('model_not_found', `no model "${model}"`)
   }
 
+  /** With those that an alias leads to although their folders are gone; others were removed by somebody who meant it. */
+  async function broken(model: string): Promise<BrokenVersion[]> {
+    const looked = await requireAny(model)
+    const there = new Set([...looked.versions, ...looked.broken].map(({ version }) => version))
+    const pointing = Object.entries(table.aliases(model)).filter(([, version]) => !there.has(version))
+    const gone = [...Map.groupBy(pointing, ([, version]) => version)].map(([version, aliases]) => {
+      const names = aliases.map(([alias]) => alias).join(', ')
+      return { version, reason: `its folder is gone, and ${names} still points at it` }
+    })
+    return [...looked.broken, ...gone].toSorted((a, b) => compareVersions(a.version, b.version))
+  }
+
+  async function find(model: string, version: string): Promise<FoundVersion> {
+    const found = await folder.version(model, version)
+    if (found !== undefined) return found
+    await requireAny(model)
+    const why = table.version(model, version)
+      ? `version ${version} of ${model} cannot be used: ${folder.folderOf(model, version)} is gone`
+      : `no version "${version}" of model "${model}"`
+    throw new WeirError('version_not_found', why)
+  }
+
   async function get(model: string, version: string): Promise<ModelVersion> {
-    const found = (await versions(model)).find(one => one.version === version)
-    if (found) return found
-    throw new WeirError('version_not_found', `no version "${version}" of model "${model}"`)
+    return knownAs(model, await find(model, version))
   }
 
   function finish(arrival: Arrival): void {
@@ -123,7 +147,7 @@ export function createLocalRegistry({ folder, store, audit, clock }: LocalRegist
     const arriving = await folder.take(source)
     try {
       const content = await readContent(arriving)
-      const same = findSame(content, await all(model), options.version)
+      const same = findSame(content, (await look(model)).versions, options.version)
       return await (same ? again(same, options) : bring(arriving, content, model, options))
     } finally {
       await folder.drop(arriving)
@@ -147,7 +171,8 @@ export function createLocalRegistry({ folder, store, audit, clock }: LocalRegist
 
   return {
     models: folder.models,
-    versions,
+    versions: async model => (await requireAny(model)).versions,
+    broken,
     get,
     register: (model, source, options) =>
       inTurn(() =>
@@ -156,11 +181,11 @@ export function createLocalRegistry({ folder, store, audit, clock }: LocalRegist
         }),
       ),
     async aliases(model) {
-      await versions(model)
+      await requireAny(model)
       return table.aliases(model)
     },
     async setAlias(model, alias, version, decision) {
-      if (version === null) await versions(model)
+      if (version === null) await requireAny(model)
       else await get(model, version)
       store.transaction(() => moveAlias(model, alias, version, decision))
     },
@@ -173,8 +198,7 @@ export function createLocalRegistry({ folder, store, audit, clock }: LocalRegist
       })
     },
     async fetch(model, version) {
-      await get(model, version)
-      return folder.folderOf(model, version)
+      return folder.complete(model, await find(model, version))
     },
   }
 }

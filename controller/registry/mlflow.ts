@@ -209,6 +209,10 @@ export function createMlflowRegistry(options: MlflowRegistryOptions): Registry &
       return ours.filter((_, index) => (counts[index] ?? 0) > 0)
     },
     versions: model => versions(model).catch(inOurWords),
+    async broken(model) {
+      await versions(model).catch(inOurWords)
+      return [] // what is not complete there is none of ours
+    },
     get: (model, version) => get(model, version).catch(inOurWords),
     register: (model, source, options) => inTurn(() => register(model, source, options).catch(inOurWords)),
     aliases: model => aliases(model).catch(inOurWords),

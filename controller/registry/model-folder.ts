@@ -1,16 +1,25 @@
 import { randomBytes } from 'node:crypto'
 import { constants, existsSync, readdirSync, readFileSync, rmSync, type Dirent } from 'node:fs'
-import { copyFile, mkdir, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { copyFile, mkdir, open, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { WeirError } from '../../contract/errors.ts'
+import type { BrokenVersion } from '../../contract/registry.ts'
 import { syncFolder } from '../../lib/atomic-file.ts'
+import { describeProblem } from '../../lib/problem.ts'
 import { isAlive } from '../../lib/shutdown.ts'
-import { parseManifest, readManifest } from './content.ts'
+import { readManifest } from './content.ts'
 
 /** What a folder says of itself: DIR/MODEL/VERSION/model.json. A folder without a manifest is no version. */
 export interface FoundVersion {
   readonly version: string
   readonly digest: string
+  /** What its manifest names. */
+  readonly files: readonly string[]
+}
+
+interface FoundVersions {
+  readonly found: readonly FoundVersion[]
+  readonly broken: readonly BrokenVersion[]
 }
 
 export type ModelFolder = ReturnType<typeof createModelFolder>
@@ -31,25 +40,55 @@ export function createModelFolder(modelsDir: string) {
     return arriving
   }
 
-  async function versions(model: string): Promise<FoundVersion[]> {
-    const names = await folders(join(modelsDir, safeName(model)))
-    const found = await Promise.all(
-      names.map(version => readVersion(join(modelsDir, model, version), version)),
-    )
-    return found.filter(version => version !== undefined)
+  const namesOf = async (model: string) => (await folders(join(modelsDir, safeName(model)))).filter(isName)
+
+  /** Undefined: there is none. Throws, with the place, `invalid_manifest` or `missing_file` for a folder that is no version. */
+  async function version(model: string, version: string): Promise<FoundVersion | undefined> {
+    const dir = folderOf(model, version)
+    return readVersion(dir, version).catch((error: unknown) => locate(dir, error))
+  }
+
+  /** Each folder by itself: one that cannot be used says why, and takes nothing from the others. */
+  async function versions(model: string): Promise<FoundVersions> {
+    const found: FoundVersion[] = []
+    const broken: BrokenVersion[] = []
+    for (const name of await namesOf(model)) {
+      const dir = folderOf(model, name)
+      try {
+        const read = await readVersion(dir, name)
+        if (read === undefined) continue
+        await requireFiles(dir, read)
+        found.push(read)
+      } catch (error) {
+        broken.push({ version: name, reason: describeProblem(error) })
+      }
+    }
+    return { found, broken }
   }
 
   return {
     folderOf,
+    version,
     versions,
+    /** The folder of a version whose files are all there; throws `missing_file` otherwise. */
+    async complete(model: string, found: FoundVersion): Promise<string> {
+      const dir = folderOf(model, found.version)
+      await requireFiles(dir, found).catch((error: unknown) => locate(dir, error))
+      return dir
+    },
     begin,
     /** Every number that is in use, whatever lies there. */
     taken: async (model: string) =>
       (await entriesOf(join(modelsDir, safeName(model)))).map(({ name }) => name),
     async models(): Promise<string[]> {
       const names = (await folders(modelsDir)).filter(isName)
-      const found = await Promise.all(names.map(async name => (await versions(name)).length > 0))
-      return names.filter((_, index) => found[index])
+      const hasAny = await Promise.all(
+        names.map(async name => {
+          const { found, broken } = await versions(name)
+          return found.length + broken.length > 0
+        }),
+      )
+      return names.filter((_, index) => hasAny[index])
     },
 
     /** Copies what the manifest in `source` names to a folder of its own. */
@@ -127,10 +166,7 @@ export function createModelFolder(modelsDir: string) {
 }
 
 async function entriesOf(dir: string): Promise<Dirent[]> {
-  return readdir(dir, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return []
-    throw error
-  })
+  return (await readdir(dir, { withFileTypes: true }).catch(unlessAbsent)) ?? []
 }
 
 async function folders(dir: string): Promise<string[]> {
@@ -139,27 +175,29 @@ async function folders(dir: string): Promise<string[]> {
 }
 
 async function readVersion(dir: string, version: string): Promise<FoundVersion | undefined> {
-  const text = await readFile(join(dir, 'model.json'), 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return undefined
-    throw error
-  })
-  return text === undefined ? undefined : { version, digest: digestIn(text, dir) }
+  const manifestAt = await stat(join(dir, 'model.json')).catch(unlessAbsent)
+  if (manifestAt === undefined) return undefined
+  const { manifest, files } = await readManifest(dir)
+  if (manifest.digest === undefined) throw new WeirError('invalid_manifest', 'model.json states no digest')
+  return { version, digest: manifest.digest, files }
 }
 
-function digestIn(text: string, dir: string): string {
-  const { digest } = located(dir, () => parseManifest(text)).manifest
-  if (digest !== undefined) return digest
-  throw new WeirError('invalid_manifest', `${dir}/model.json states no digest`)
+/** That they are there, not what they hold: whoever serves a version verifies its digest. */
+async function requireFiles(dir: string, { files }: FoundVersion): Promise<void> {
+  for (const file of files) {
+    const found = await stat(join(dir, file)).catch(unlessAbsent)
+    if (found?.isFile() !== true) throw new WeirError('missing_file', `${file} is missing`)
+  }
+}
+
+function unlessAbsent(error: NodeJS.ErrnoException): undefined {
+  if (error.code !== 'ENOENT' && error.code !== 'ENOTDIR') throw error
 }
 
 /** A folder that somebody laid there by hand must be named, or nobody finds it. */
-function located<T>(dir: string, read: () => T): T {
-  try {
-    return read()
-  } catch (cause) {
-    if (!(cause instanceof WeirError)) throw cause
-    throw new WeirError(cause.code, `${dir}: ${cause.message}`, { cause })
-  }
+function locate(dir: string, cause: unknown): never {
+  if (!(cause instanceof WeirError)) throw cause
+  throw new WeirError(cause.code, `${dir}: ${cause.message}`, { cause })
 }
 
 async function syncFile(path: string): Promise<void> {

@@ -35,7 +35,8 @@ export function addModels(plain: FastifyInstance, { registry, runtime, uploads }
   app.get('/v1/models/:name/versions', { schema: { params: named } }, async request => {
     const { name } = request.params
     const [versions, aliases] = [await registry.versions(name), await registry.aliases(name)]
-    return { items: versions.map(version => versionView(version, aliases)) }
+    const items = versions.map(version => versionView(version, aliases))
+    return { items, broken: await registry.broken(name) }
   })
   app.get('/v1/models/:name/versions/:version', { schema: { params: versioned } }, async request => {
     const { name, version } = request.params
@@ -145,7 +146,8 @@ function expectedVersion(ifMatch: string | undefined): string | undefined {
 
 async function modelView(registry: Registry, name: string) {
   const [versions, aliases] = [await registry.versions(name), await registry.aliases(name)]
-  return { name, versions: versions.length, latest: versions.at(-1)?.version ?? null, aliases }
+  const latest = versions.at(-1)?.version ?? null
+  return { name, versions: versions.length, latest, aliases, broken: await registry.broken(name) }
 }
 
 function versionView(version: ModelVersion, aliases: Aliases): ModelVersionView {

@@ -14,6 +14,7 @@ export interface Arrival {
 /** What is known of versions beside their files. */
 export function createRegistryTable({ db }: Store) {
   const select = db.prepare('SELECT * FROM model_versions WHERE model = ?')
+  const selectOne = db.prepare('SELECT * FROM model_versions WHERE model = ? AND version = ?')
   const upsert = db.prepare(
     `INSERT INTO model_versions (model, version, digest, registered_at, registered_by) VALUES (?1, ?2, ?3, ?4, ?5)
      ON CONFLICT (model, version) DO UPDATE SET digest = ?3, registered_at = ?4, registered_by = ?5`,
@@ -35,6 +36,10 @@ export function createRegistryTable({ db }: Store) {
   const deleteAlias = db.prepare('DELETE FROM model_aliases WHERE model = ? AND alias = ?')
   return {
     versions: (model: string): ModelVersion[] => select.all(model).map(toVersion),
+    version: (model: string, version: string): ModelVersion | undefined => {
+      const row = selectOne.get(model, version)
+      return row && toVersion(row)
+    },
     add: ({ model, version, digest, registeredAt, registeredBy }: Arrival) =>
       void upsert.run(model, version, digest, registeredAt, registeredBy),
     fail: ({ model, version, digest }: ModelVersion, reason: string) =>

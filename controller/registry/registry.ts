@@ -1,4 +1,4 @@
-import type { Alias } from '../../contract/registry.ts'
+import type { Alias, BrokenVersion } from '../../contract/registry.ts'
 
 export interface ModelVersion {
   readonly model: string
@@ -46,7 +46,12 @@ export interface Registry {
   models(): Promise<string[]>
   /** Lowest number first. Throws `model_not_found`. */
   versions(model: string): Promise<ModelVersion[]>
-  /** Throws `model_not_found` or `version_not_found`. */
+  /** What lies in a version's place and is none of `versions`. Throws `model_not_found`. */
+  broken(model: string): Promise<BrokenVersion[]>
+  /**
+   * Throws `model_not_found` or `version_not_found`, or what is wrong with it (`invalid_manifest`, `missing_file`); what is wrong
+   * with others does not matter.
+   */
   get(model: string, version: string): Promise<ModelVersion>
   /**
    * Takes the version in `folder` under the next number, and moves `development` to it in the same step. The manifest is kept

@@ -77,12 +77,15 @@ t.test('a version is uploaded, listed and shown, with who registered it', async 
   t.same(again, { ...uploaded, created: false }, 'the same content is the same version')
   const other = await client.registerVersion('colours', await filesOf(await trained(t, 'b')), '5')
   t.match(other, { created: true, version: '5' })
-  t.match(await client.versions('colours'), [
-    { version: '1', aliases: [] },
-    { version: '5', aliases: ['development'] },
-  ])
+  t.match(await client.versions('colours'), {
+    items: [
+      { version: '1', aliases: [] },
+      { version: '5', aliases: ['development'] },
+    ],
+    broken: [],
+  })
   t.same(await client.models(), [
-    { name: 'colours', versions: 2, latest: '5', aliases: { development: '5' } },
+    { name: 'colours', versions: 2, latest: '5', aliases: { development: '5' }, broken: [] },
   ])
   const { created: _, ...view } = uploaded
   t.match(await client.modelVersion('colours', '1'), {

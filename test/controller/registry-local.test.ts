@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { createAudit } from '../../controller/audit.ts'
@@ -7,6 +7,7 @@ import { createLocalRegistry } from '../../controller/registry/local.ts'
 import { createModelFolder, type ModelFolder } from '../../controller/registry/model-folder.ts'
 import { openStore } from '../../controller/store.ts'
 import { systemClock } from '../../lib/clock.ts'
+import { colourManifest } from '../serving/model-folder.ts'
 import { localRegistry } from './local-registry.ts'
 import { createMortality, type Kill, type Moment } from './mortality.ts'
 import { refused, registrySuite, temporary, trained } from './registry-suite.ts'
@@ -52,13 +53,74 @@ t.test('an explicit number is allowed if it is new, and the next one follows the
   t.match(await register('d'), { version: { version: '10' } })
 })
 
-t.test('a folder that is no version is refused where it lies', async t => {
+t.test('a folder that is no version is refused where it lies, and takes nothing from the others', async t => {
+  const { registry, models } = open(t)
+  await registry.register('colours', await trained(t, 'a'), ADA)
+  const lay = async (version: string, files: Record<string, string>) => {
+    await mkdir(join(models, 'colours', version), { recursive: true })
+    for (const [name, text] of Object.entries(files))
+      await writeFile(join(models, 'colours', version, name), text)
+  }
+  const manifest = await readFile(join(models, 'colours/1/model.json'), 'utf8')
+  await lay('2', {}) // not even begun
+  await lay('3', { 'model.json': '{' })
+  await lay('4', { 'model.json': manifest })
+  await lay('5', { 'model.json': JSON.stringify(colourManifest()) })
+  await mkdir(join(models, 'colours/6/model.json'), { recursive: true })
+  await lay('.7.partial', { 'model.json': '{' }) // as copying programs call what is not complete
+  t.same(
+    (await registry.versions('colours')).map(({ version }) => version),
+    ['1'],
+  )
+  t.match(await registry.broken('colours'), [
+    { version: '3', reason: 'model.json is not JSON' },
+    { version: '4', reason: 'model.onnx is missing' },
+    { version: '5', reason: 'model.json states no digest' },
+    { version: '6', reason: 'model.json is no file' },
+  ])
+  t.match(await registry.get('colours', '1'), { version: '1' })
+  t.equal(await registry.fetch('colours', '1'), join(models, 'colours/1'))
+  t.same(await registry.models(), ['colours'])
+  await refused(t, registry.get('colours', '2'), 'version_not_found', /no version "2"/)
+  await refused(t, registry.get('colours', '3'), 'invalid_manifest', /colours\/3: model\.json is not JSON/)
+  await refused(t, registry.fetch('colours', '4'), 'missing_file', /colours\/4: model\.onnx is missing/)
+  await refused(t, registry.get('colours', '6'), 'missing_file', /colours\/6: model\.json is no file/)
+  const next = await registry.register('colours', await trained(t, 'b'), ADA)
+  t.match(next, { created: true, version: { version: '7' } }, 'their numbers are taken')
+})
+
+t.test('a model of which nothing can be used is listed with why', async t => {
   const { registry, models } = open(t)
   await mkdir(join(models, 'colours/4'), { recursive: true })
   await refused(t, registry.versions('colours'), 'model_not_found', /colours/)
+  t.same(await registry.models(), [])
   await writeFile(join(models, 'colours/4/model.json'), '{')
-  await refused(t, registry.versions('colours'), 'invalid_manifest', /colours\/4: model\.json is not JSON/)
+  t.same(await registry.models(), ['colours'])
+  t.same(await registry.versions('colours'), [])
+  t.match(await registry.broken('colours'), [{ version: '4' }])
+  t.same(await registry.aliases('colours'), {})
 })
+
+t.test(
+  'a version whose folder was taken away is said to be gone, also where an alias leads to it',
+  async t => {
+    const { registry, models } = open(t)
+    for (const change of ['a', 'b', 'c']) await registry.register('colours', await trained(t, change), ADA)
+    for (const version of ['1', '3']) await rm(join(models, 'colours', version), { recursive: true })
+    await refused(
+      t,
+      registry.get('colours', '3'),
+      'version_not_found',
+      /version 3 of colours .*colours\/3 is gone/,
+    )
+    await refused(t, registry.fetch('colours', '1'), 'version_not_found', /colours\/1 is gone/)
+    t.match(await registry.broken('colours'), [
+      { version: '3', reason: /folder is gone, and development still points at it/ },
+    ])
+    await registry.setAlias('colours', 'development', '2', { actor: 'ada', reason: 'seen serving' })
+    t.same(await registry.broken('colours'), [], 'what nothing leads to was removed by somebody who meant it')
+  },
+)
 
 t.test('what another process left half-copied is removed at the start, and only that', async t => {
   const { models, dir } = open(t)

@@ -65,7 +65,7 @@ t.test(
     const passed = await ends(id)
     t.match(passed, { phase: 'Passed', outputs: { approvedBy: 'grace' } }, passed.message)
     t.match(await (await fetch(`${stack.publicUrl}/version`)).json(), { model_version: '2' })
-    const versions = await controller.versions('food11')
+    const { items: versions } = await controller.versions('food11')
     t.same(versions.find(({ version }) => version === '2')?.aliases, ['staging', 'canary', 'production'])
     const told = (await controller.audit({ subject: `pipeline/${id}` })).map(
       ({ action, actor }) => `${actor}: ${action}`,
