@@ -3,11 +3,12 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import { WeirError } from '../../contract/errors.ts'
+import type { ModelVersionView } from '../../contract/registry.ts'
 import { parseNumber } from '../assignments.ts'
 import { connectController, print, printJson, withConnection, type ConnectOptions } from '../connect.ts'
 import { table } from '../render/table.ts'
 import { SCENARIOS, type Scenario } from '../scenario/scenarios.ts'
-import { readBase, writeVersion, type BaseVersion } from '../scenario/version-content.ts'
+import { readBase, writeVersion, type BaseVersion, type VersionContent } from '../scenario/version-content.ts'
 import { readVersionFiles } from '../version-files.ts'
 
 interface Options extends ConnectOptions {
@@ -16,6 +17,7 @@ interface Options extends ConnectOptions {
   readonly base: string
   readonly name?: string
   readonly memoryLimitMib?: string
+  readonly again: boolean
 }
 
 const MEMORY_LIMITS_MIB = { least: 256, most: 8192 } as const
@@ -31,6 +33,7 @@ export function addScenario(program: Command): void {
       '--memory-limit-mib <n>',
       "its manifest's memory limit (default: the base's); oversized is padded beyond it",
     )
+    .option('--again', 'register it as a new version, although the same content is one already', false)
     .action(scenario)
 }
 
@@ -78,6 +81,7 @@ async function register(chosen: Chosen, options: Options): Promise<void> {
     const { name, files } = await readVersionFiles(folder)
     const registered = await connectController(options).registerVersion(name, files)
     if (options.json) return printJson({ scenario: chosen.name, ...registered })
+    if (!registered.created) return print(describeKnown(registered))
     const { model, version, digest } = registered
     const { shows, stoppedAt } = chosen.scenario
     print(`${model}/${version} (${digest}): ${shows}\nits pipeline should stop at the gate ${stoppedAt}`)
@@ -86,9 +90,27 @@ async function register(chosen: Chosen, options: Options): Promise<void> {
   }
 }
 
+/** A pipeline takes each content once, and one that failed not even by hand. */
+function describeKnown({ model, version, digest, failed }: ModelVersionView): string {
+  return [
+    `${model}/${version} is this content already (${digest}): nothing was registered`,
+    failed === null
+      ? `start its pipeline by hand: weir pipeline run ${model} ${version}`
+      : `it failed: ${failed}`,
+    'to rehearse it as a new version, add --again',
+  ].join('\n')
+}
+
 function build({ name, scenario, base }: Chosen, folder: string, options: Options): Promise<string> {
   const memoryLimitMiB = memoryLimitOf(options) ?? base.manifest.memoryLimitMiB
-  return writeVersion(folder, scenario.build(base, { name: options.name ?? name, memoryLimitMiB }))
+  const content = scenario.build(base, { name: options.name ?? name, memoryLimitMiB })
+  return writeVersion(folder, options.again ? asRehearsal(content) : content)
+}
+
+/** The same version in every respect, and other content: the registry knows each content once. */
+function asRehearsal({ manifest, ...files }: VersionContent): VersionContent {
+  const trainedOn = { data: manifest['trainedOn'], rehearsal: new Date().toISOString() }
+  return { ...files, manifest: { ...manifest, trainedOn } }
 }
 
 function memoryLimitOf({ memoryLimitMib: text }: Options): number | undefined {

@@ -94,6 +94,20 @@ t.test('it is registered through the API, as the next version', async t => {
   t.match(await weir('crash-loop', '--controller', url, '--json'), { code: 0, stdout: /"version": "2"/ })
   t.match(await registry.aliases('food11'), { development: '2' })
   t.same(await readdir(join(dir, 'models', 'food11')), ['1', '2'])
+
+  const { stdout: known } = await weir('slow', '--controller', url)
+  t.match(known, /^food11\/1 is this content already \(sha256:[0-9a-f]{64}\): nothing was registered\n/)
+  t.match(known, /weir pipeline run food11 1\n.* add --again\n$/)
+  await registry.markFailed('food11', '1', { actor: 'pipeline', reason: 'p95 of 2.6 s' })
+  const { stdout: failed } = await weir('slow', '--controller', url)
+  t.match(failed, /^food11\/1 is this .*\nit failed: p95 of 2\.6 s\n.* add --again\n$/)
+  t.notMatch(failed, /pipeline run/, 'it would be refused')
+  t.match(await registry.aliases('food11'), { development: '2' })
+
+  const again = await weir('slow', '--controller', url, '--again')
+  t.match(again.stdout, /^food11\/3 .*\nits pipeline should stop at the gate load\n$/)
+  const { manifest } = await readContent(join(dir, 'models', 'food11', '3'))
+  t.match(manifest, { drill: { delayMs: 2500 }, trainedOn: { rehearsal: /^\d{4}-/ } })
 })
 
 t.test('the ResNet answers like any model where its manifest does not say otherwise', async t => {
