@@ -1,3 +1,4 @@
+import type { ChildProcess } from 'node:child_process'
 import { join } from 'node:path'
 import { WeirError } from '../../contract/errors.ts'
 import type { Clock } from '../../lib/clock.ts'
@@ -15,7 +16,7 @@ import { createMemoryLimits } from './memory-limits.ts'
 import { endProcess, isOurProcess } from './process-identity.ts'
 import { statusOf } from './process-status.ts'
 import type { Deployment, DeploymentSpec, DeploymentStatus, Runtime } from './runtime.ts'
-import { SERVING, spawnServer } from './spawn-server.ts'
+import { marksOf, spawnServer } from './spawn-server.ts'
 
 export interface ProcessRuntimeOptions {
   readonly store: Store
@@ -53,6 +54,9 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
   const limits = createMemoryLimits(registry)
   const memory = createMemoryWatch({ clock })
   const wantedOf = (id: string) => table.of(id).filter(isWanted)
+  const isOurs = async ({ port }: ProcessRow, pid: number) => isOurProcess(pid, marksOf({ host, port }))
+  const endServer = async ({ port }: ProcessRow, pid: number) =>
+    endProcess(pid, marksOf({ host, port }), clock)
 
   /** Once at a time: supervision, too, looks at a process that is about to be started, and has no pid yet. */
   async function start(row: ProcessRow): Promise<void> {
@@ -64,11 +68,13 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
       const { ownerPid } = options
       const onError = (err: Error) => log.error({ err, deployment, port }, 'could not start a model server')
       const logFile = logs.prepare(row)
-      const child = spawnServer({ dir, host, port, drill, ownerPid, logFile, onError })
-      const { pid } = child
-      if (pid !== undefined) exits.began({ deployment, logFile }, pid, child)
-      table.setPid(row, pid ?? null)
-      log.info({ deployment, version, port, pid }, 'started a model server')
+      const onSpawned = (child: ChildProcess) => {
+        const { pid } = child
+        table.setPid(row, pid ?? null)
+        if (pid !== undefined) exits.began({ deployment, logFile }, pid, child)
+        log.info({ deployment, version, port, pid }, 'started a model server')
+      }
+      spawnServer({ dir, host, port, drill, ownerPid, logFile, onError, onSpawned })
     } finally {
       starting.delete(keyOf(row))
     }
@@ -78,7 +84,7 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
     const { deployment, port, pid } = row
     if (pid !== null) {
       exits.expect(pid)
-      await endProcess(pid, SERVING, clock)
+      await endServer(row, pid)
     }
     table.remove(row)
     if (pid !== null) memory.forget(pid)
@@ -105,7 +111,7 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
     const row = table.get(listed) // as it is now: the list it comes from may be older than its process
     const key = keyOf(listed)
     if (row === undefined || starting.has(key)) return
-    if (row.pid !== null && (await isOurProcess(row.pid, SERVING))) return lookAfter(row, row.pid)
+    if (row.pid !== null && (await isOurs(row, row.pid))) return lookAfter(row, row.pid)
     if (row.pid !== null) await foundGone(row, row.pid)
     const known = restarts.get(key) ?? { attempts: 0, notBefore: 0 }
     if (clock.now() < known.notBefore) return
@@ -123,7 +129,7 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
     const over = limit === null ? undefined : await memory.look(pid, limit)
     if (over === undefined) return
     await exits.overLimit(logged, pid, over)
-    if (await isOurProcess(pid, SERVING)) await killWithChildren(pid)
+    if (await isOurs(row, pid)) await killWithChildren(pid)
   }
 
   async function foundGone(row: ProcessRow, pid: number): Promise<void> {
@@ -135,7 +141,7 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
   /** A port that somebody else took while we were away is said at the start: what answers there is not our version. */
   async function requirePorts(): Promise<void> {
     for (const row of table.all().filter(isWanted)) {
-      if (row.pid !== null && (await isOurProcess(row.pid, SERVING))) continue
+      if (row.pid !== null && (await isOurs(row, row.pid))) continue
       const error = await portProblem(row.port)
       if (error) throw error
     }
@@ -270,7 +276,7 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
     async stopAll() {
       const running = table.all().flatMap(row => (row.pid === null ? [] : [{ row, pid: row.pid }]))
       for (const { pid } of running) exits.expect(pid)
-      await Promise.all(running.map(({ pid }) => endProcess(pid, SERVING, clock)))
+      await Promise.all(running.map(({ row, pid }) => endServer(row, pid)))
       for (const { row } of running) table.setPid(row, null)
     },
   }
