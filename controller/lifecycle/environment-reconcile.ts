@@ -1,4 +1,9 @@
-import { ENVIRONMENTS, type EnvironmentName, type EnvironmentSettings } from '../../contract/environment.ts'
+import {
+  ENVIRONMENTS,
+  type EnvironmentName,
+  type EnvironmentPlaces,
+  type EnvironmentSettings,
+} from '../../contract/environment.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
 import { describeProblem } from '../../lib/problem.ts'
@@ -10,10 +15,11 @@ import type { DeploymentObserver } from '../runtime/facts.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import type { Store } from '../store.ts'
 import { nextEnvironment, type Decided, type EnvironmentSeen } from './environment-machine.ts'
+import { createFailureTeller } from './environment-failures.ts'
 import { createEnvironmentObserver, type EnvironmentLook } from './environment-observe.ts'
 import { isReturnDue } from './environment-return.ts'
 import { firstPolicy, routesSay, wantedRoutes, type Place } from './environment-routes.ts'
-import type { EnvironmentState, HistoryEntry } from './environment-state.ts'
+import type { EnvironmentState, Placement } from './environment-state.ts'
 import type { EnvironmentStore } from './environment-store.ts'
 import { createSettingsKeeper } from './keep-settings.ts'
 import { needless } from './release.ts'
@@ -27,6 +33,7 @@ export interface EnvironmentReconcilerOptions {
   readonly gateway: RecordedGateway
   readonly runtime: Runtime & DeploymentObserver
   readonly registry: Registry
+  readonly where: Pick<EnvironmentPlaces, 'model'>
   readonly places: Readonly<Record<EnvironmentName, Place>>
   readonly settings: EnvironmentSettings
   readonly clock: Clock
@@ -47,10 +54,12 @@ const DRAIN_MS = 15_000
 export function createEnvironmentReconciler(options: EnvironmentReconcilerOptions) {
   const { store, environments, rollouts, audit, gateway, runtime, registry, places, settings, clock, log } =
     options
+  const { where } = options
   const observe = createEnvironmentObserver({ ...options, route: places.production.route })
   const limits = { readyWithinMs: settings.readyWithin, keepWarmMs: settings.keepWarm }
   const { transaction } = store
   const keepSettings = createSettingsKeeper({ ...options, record, transaction, drainMs: DRAIN_MS })
+  const tellFailures = createFailureTeller({ ...options, model: where.model })
   const answers = new Map<EnvironmentName, EnvironmentSeen['answer']>()
   const stopping = new Set<string>()
   let wake = new AbortController()
@@ -86,11 +95,10 @@ export function createEnvironmentReconciler(options: EnvironmentReconcilerOption
   }
 
   async function apply(state: EnvironmentState, look: EnvironmentLook): Promise<void> {
-    await tellFailures(state)
     await provideRoute(state, look)
     const { work } = state
     if (work === null) return keepSettings(state)
-    if (work.kind === 'deploy' && work.stage === 'starting') return start(state)
+    if (work.kind === 'deploy' && work.stage === 'starting') return start(state.name, work.target)
     await switchRoutes(state)
     const alias = wantedAlias(state)
     if (alias === undefined || look.seen.alias === undefined) return
@@ -98,11 +106,12 @@ export function createEnvironmentReconciler(options: EnvironmentReconcilerOption
     await registry.setAlias(state.model, state.name, alias, { actor, reason })
   }
 
-  async function start({ model, name, work }: EnvironmentState): Promise<void> {
-    if (work?.kind !== 'deploy' || work.target.deployment === null) return
-    const version = await registry.get(model, work.target.version)
+  /** Asks no registry what it knows already: a return must not wait for one that is away. */
+  async function start(name: EnvironmentName, { deployment, version, digest }: Placement): Promise<void> {
+    if (deployment === null) return
     const { instances, memoryLimitMiB } = settings[name]
-    await runtime.deploy({ id: work.target.deployment, version, instances, memoryLimitMiB })
+    const { model } = where
+    await runtime.deploy({ id: deployment, version: { model, version, digest }, instances, memoryLimitMiB })
   }
 
   /** Each write only onto the policy that was read, so that nothing of somebody else's is overwritten unseen. */
@@ -137,25 +146,6 @@ export function createEnvironmentReconciler(options: EnvironmentReconcilerOption
     }
   }
 
-  async function tellFailures({ name, model }: EnvironmentState): Promise<void> {
-    for (const entry of environments.history(name, RECENT).filter(({ telling }) => telling === 'due')) {
-      await markFailed(model, entry)
-      store.transaction(() => {
-        const now = environments.entry(name, entry.revision)
-        if (now !== undefined) environments.saveEntry(name, { ...now, telling: 'done' })
-      })
-    }
-  }
-
-  /** The version stays registered, with the reason, and no alias leads to it but of an environment that still runs it. */
-  async function markFailed(model: string, { version, failure, actor }: HistoryEntry): Promise<void> {
-    const decision = { actor, reason: failure ?? 'it failed' }
-    const { failed } = await registry.get(model, version) // two environments may return from it, with words of their own
-    if (failed === null) await registry.markFailed(model, version, decision)
-    const { development } = await registry.aliases(model)
-    if (development === version) await registry.setAlias(model, 'development', null, decision)
-  }
-
   async function release(): Promise<void> {
     const policies = (await gateway.routes()).map(({ policy }) => policy)
     const states = ENVIRONMENTS.map(name => environments.get(name).state)
@@ -175,7 +165,7 @@ export function createEnvironmentReconciler(options: EnvironmentReconcilerOption
     }
   }
 
-  async function tick(name: EnvironmentName): Promise<void> {
+  async function carry(name: EnvironmentName): Promise<void> {
     const { state } = environments.get(name)
     const look = await observe(state, places[name])
     answers.set(name, look.seen.answer)
@@ -183,7 +173,12 @@ export function createEnvironmentReconciler(options: EnvironmentReconcilerOption
   }
 
   async function lookAtAll(): Promise<boolean> {
-    for (const work of [...ENVIRONMENTS.map(name => async () => tick(name)), release]) {
+    const works = [
+      ...ENVIRONMENTS.map(name => async () => carry(name)),
+      release,
+      ...ENVIRONMENTS.map(name => async () => tellFailures(name)), // users first, the books after them
+    ]
+    for (const work of works) {
       await work().catch((error: unknown) => {
         log.warn({ reason: describeProblem(error), err: error }, 'looking after the environments failed')
       })
@@ -193,7 +188,7 @@ export function createEnvironmentReconciler(options: EnvironmentReconcilerOption
 
   return {
     /** One look at one environment, for tests that decide when. */
-    tick,
+    tick: async (name: EnvironmentName) => carry(name).finally(async () => tellFailures(name)),
     release,
     /** What answered at its own route at the last look; undefined before the first. */
     lastAnswer: (name: EnvironmentName) => answers.get(name),

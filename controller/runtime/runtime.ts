@@ -6,7 +6,7 @@ import type { LogQuestion } from './log-lines.ts'
 export interface DeploymentSpec {
   /** Chosen by the caller; deploying the same id twice is one deployment. */
   readonly id: string
-  readonly version: ModelVersion
+  readonly version: Pick<ModelVersion, 'model' | 'version' | 'digest'>
   /** How many of them at least, one by default; `scale` says how many exactly. */
   readonly instances?: number | undefined
   readonly drill?: Drill | undefined
