@@ -8,7 +8,6 @@ import { describeProblem } from '../../lib/problem.ts'
 import type { Evidence } from '../evidence/evidence.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { DeploymentObserver } from '../runtime/facts.ts'
-import type { Running } from './environment-state.ts'
 import type { Environments } from './environments.ts'
 import { configuredGates } from './gates/configured-gates.ts'
 import type { GateSubject } from './gates/gate.ts'
@@ -54,25 +53,20 @@ export function createMeasureVersion(options: MeasureOptions): MeasureVersion {
     const running = environments.running(environment)
     if (running === null || running.revision !== revision)
       throw new Error(`${environment} does not run version ${version} any more`)
+    const { deployment, endpoints } = running
     const folder = await registry.fetch(model, version)
     const manifest = modelManifest.parse(JSON.parse(await readFile(join(folder, 'model.json'), 'utf8')))
     return {
       model,
       version,
       digest,
-      endpoints: running.endpoints,
+      endpoints,
       folder,
       manifest,
       samples: join(modelsDir, model, 'samples'),
-      facts: async () => factsOf(running),
+      facts: async () => (deployment === null ? undefined : runtime.facts(deployment)),
       production: environments.running('production'),
     }
-  }
-
-  async function factsOf({ deployment, version }: Running) {
-    const facts = deployment === null ? undefined : await runtime.facts(deployment)
-    if (facts !== undefined) return facts
-    throw new Error(`version ${version} is not deployed by this controller`)
   }
 
   return async (place, { onResult, signal }) => {

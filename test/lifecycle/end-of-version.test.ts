@@ -47,6 +47,19 @@ t.test(
   },
 )
 
+// A version that was kept warm may have crashed long before it was returned to, and was given up for it once.
+t.test('what ended before the wait began says nothing about it', async t => {
+  const early = { at: WAITING.startedAt - 1 }
+  const memory: Partial<ExitRecord> = { cause: 'memory-limit', limitBytes: 512 * MIB }
+  t.equal(endOfWaiting(withExits({ ...early, ...memory })), undefined)
+  t.equal(endOfWaiting(withExits(early, early, {}, {})), undefined)
+  t.match(endOfWaiting({ ...withExits(early, early, {}), now: 61_000 }), { reason: /ended once/ })
+  t.match(endOfWaiting({ ...withExits(early), now: 61_000 }), { reason: /^not ready after 60 s/ })
+  const looping = endOfWaiting(withExits({ ...early, ...memory }, {}, {}, {}))
+  t.match(looping, { reason: /^crash loop: its process ended 3 times/ })
+  t.equal(looping?.evidence?.gate === 'resources' && looping.evidence.exits.length, 3)
+})
+
 t.test(
   'a version that is not ready in time is a failure of resources that says what it waited for',
   async t => {
@@ -67,4 +80,6 @@ t.test('an end while it was measured is the failure of resources, an earlier one
   const { facts } = withExits({})
   t.match(endOfMeasuring(facts, { startedAt: 5000, now: 9000 }), { gate: 'resources', verdict: 'fail' })
   t.equal(endOfMeasuring(facts, { startedAt: 5001, now: 9000 }), undefined)
+  const { facts: two } = withExits({ at: 1, cause: 'memory-limit' }, {})
+  t.match(endOfMeasuring(two, { startedAt: 5000, now: 9000 }), { reason: /^its process ended once/ })
 })

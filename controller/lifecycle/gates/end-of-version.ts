@@ -22,10 +22,11 @@ export interface Waiting {
  * not hold is integration's, everything that its processes do is resources'. Undefined: it is worth waiting.
  */
 export function endOfWaiting(waiting: Waiting): GateResult | undefined {
-  const { status, facts, now, startedAt, readyWithinMs } = waiting
+  const { status, now, startedAt, readyWithinMs } = waiting
   if (status.kind === 'ready') return undefined
   if (status.kind === 'refused')
     return failed('integration', `it refuses to serve: ${status.reason}`, { ...waiting, evidence: null })
+  const facts = factsSince(waiting.facts, startedAt)
   const own = ownExits(facts.exits)
   if (own.some(isMemoryExit) || own.length >= CRASH_LOOP) return failedByExits(facts, waiting)
   if (now - startedAt < readyWithinMs) return undefined
@@ -44,8 +45,13 @@ export function endOfMeasuring(
   facts: DeploymentFacts,
   { startedAt, now }: { readonly startedAt: number; readonly now: number },
 ): GateResult | undefined {
-  const since = ownExits(facts.exits).filter(({ at }) => at >= startedAt)
-  return since.length === 0 ? undefined : failedByExits(facts, { startedAt, now })
+  const since = factsSince(facts, startedAt)
+  return ownExits(since.exits).length === 0 ? undefined : failedByExits(since, { startedAt, now })
+}
+
+/** What was deployed long ago, and kept warm, may have ended before: that says nothing about now. */
+function factsSince(facts: DeploymentFacts, startedAt: number): DeploymentFacts {
+  return { ...facts, exits: facts.exits.filter(({ at }) => at >= startedAt) }
 }
 
 function failedByExits(

@@ -17,7 +17,8 @@ export interface GateSubject {
   readonly manifest: ModelManifest | CustomManifest
   /** Labelled photos of the model. */
   readonly samples: string
-  facts(): Promise<DeploymentFacts>
+  /** Undefined: this controller did not start it, and knows nothing of its processes. */
+  facts(): Promise<DeploymentFacts | undefined>
   /** Null: nothing is in production. */
   readonly production: ServedVersion | null
 }

@@ -16,6 +16,7 @@ export function createResourcesGate(settings: ResourcesSettings, clock: Clock): 
     const limitMiB = Math.min(settings.memoryLimitMiB, subject.manifest.memoryLimitMiB)
     const loadedBytes = await memoryUnderLoad(subject, { settings, clock, signal })
     const facts = await subject.facts()
+    if (facts === undefined) throw new Error(`version ${subject.version} is not deployed by this controller`)
     // of a command the process that stands in front of it says nothing
     const peakBytes = 'server' in subject.manifest ? null : facts.peakBytes
     const { requests } = settings

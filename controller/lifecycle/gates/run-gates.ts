@@ -19,7 +19,7 @@ const LOOK_EVERY_MS = 250
 
 /**
  * One gate after the other until one does not pass: the later ones do not run then, and the last result says why. Whatever a gate
- * measured on a version whose process ended meanwhile is worth nothing; that end is the result then.
+ * measured on a version whose process ended meanwhile is worth nothing, a pass neither; that end is the result then.
  */
 export async function runGates({ gates, subject, clock, signal, onResult }: GateRun): Promise<GateResult[]> {
   const results: GateResult[] = []
@@ -30,17 +30,14 @@ export async function runGates({ gates, subject, clock, signal, onResult }: Gate
   const startedAt = clock.now()
   for (const gate of gates) {
     const result = await gate.run(subject, signal)
-    if (result.verdict === 'pass') {
-      add(result)
-      continue
-    }
     const ended = await endedMeanwhile(subject, { clock, signal, startedAt })
-    if (ended === undefined || gate.name === ended.gate) add(ended ?? result)
+    if (ended === undefined) add(result)
+    else if (gate.name === ended.gate) add(ended)
     else {
       add({ ...result, verdict: 'error', reason: `${result.reason}; its process ended meanwhile` })
       add(ended)
     }
-    break
+    if (ended !== undefined || result.verdict !== 'pass') break
   }
   return results
 }
@@ -60,7 +57,9 @@ async function endedMeanwhile(
   const until = clock.now() + ENDING_LIMIT_MS
   for (;;) {
     const now = clock.now()
-    const ended = endOfMeasuring(await subject.facts(), { startedAt, now })
+    const facts = await subject.facts()
+    if (facts === undefined) return undefined
+    const ended = endOfMeasuring(facts, { startedAt, now })
     if (ended !== undefined || signal.aborted || now > until) return ended
     const readiness = await Promise.all(clients.map(client => client.ready()))
     if (readiness.every(({ state }) => state === 'ready')) return undefined
