@@ -2,6 +2,7 @@ import { createWriteStream, openAsBlob } from 'node:fs'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { ReadableStream } from 'node:stream/web'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { z } from 'zod'
 import { WeirError } from '../../contract/errors.ts'
 import { describeProblem } from '../../lib/problem.ts'
@@ -18,6 +19,8 @@ export interface MlflowApiOptions {
   readonly timeoutMs?: number
   /** For one file. */
   readonly transferMs?: number
+  /** Until what may be asked twice is asked once more. */
+  readonly pauseMs?: number
 }
 
 /** What MLflow refused, by its own code. */
@@ -29,6 +32,9 @@ export class MlflowRefusal extends Error {
   }
 }
 
+/** The server broke off or failed, and may do better at once; one that is slow would be as slow again. */
+class Hiccup extends WeirError {}
+
 export type MlflowApi = ReturnType<typeof createMlflowApi>
 
 const refusalBody = z.object({ error_code: z.string(), message: z.string() })
@@ -37,10 +43,10 @@ const ARTIFACTS = '/api/2.0/mlflow-artifacts/artifacts'
 
 /**
  * The REST API of an MLflow server (https://mlflow.org/docs/latest/api_reference/rest-api.html). A server that is away, slow or
- * failing is `registry_unavailable`; what it refuses is a MlflowRefusal.
+ * failing is `registry_unavailable`; what it refuses is a MlflowRefusal. After a hiccup what may be asked twice is asked again.
  */
 export function createMlflowApi(options: MlflowApiOptions) {
-  const { timeoutMs = 10_000, transferMs = 600_000, credentials } = options
+  const { timeoutMs = 10_000, transferMs = 600_000, pauseMs = 300, credentials } = options
   const authorization = credentials === undefined ? {} : { authorization: authorizationOf(credentials) }
   const baseUrl = options.baseUrl.replace(/\/+$/, '')
 
@@ -61,24 +67,32 @@ export function createMlflowApi(options: MlflowApiOptions) {
       if (!response.ok) await refuse(response)
       return await use(response)
     } catch (cause) {
-      if (signal.aborted) throw unavailable(`did not answer within ${limitMs / 1000} s`, cause)
+      if (signal.aborted)
+        throw new WeirError(...unavailable(`did not answer within ${limitMs / 1000} s`, cause))
       // undici's word for everything between the two machines; how it went is in its cause
       if (cause instanceof TypeError)
-        throw unavailable(`cannot be reached: ${describeProblem(cause.cause ?? cause)}`, cause)
+        throw new Hiccup(...unavailable(`cannot be reached: ${describeProblem(cause.cause ?? cause)}`, cause))
       throw cause
     }
   }
 
-  function unavailable(what: string, cause?: unknown): WeirError {
-    return new WeirError('registry_unavailable', `the MLflow server at ${baseUrl} ${what}`, {
-      cause,
-      retryAfterSeconds: RETRY_AFTER_SECONDS,
+  async function twice<Result>(work: () => Promise<Result>): Promise<Result> {
+    return work().catch(async (error: unknown) => {
+      if (!(error instanceof Hiccup)) throw error
+      await sleep(pauseMs)
+      return work()
     })
+  }
+
+  function unavailable(what: string, cause?: unknown): ConstructorParameters<typeof WeirError> {
+    const message = `the MLflow server at ${baseUrl} ${what}`
+    return ['registry_unavailable', message, { cause, retryAfterSeconds: RETRY_AFTER_SECONDS }]
   }
 
   async function refuse(response: Response): Promise<never> {
     const text = await response.text()
-    if (response.status >= 500 || response.status === 429) throw unavailable(`answered ${response.status}`)
+    if (response.status >= 500 || response.status === 429)
+      throw new Hiccup(...unavailable(`answered ${response.status}`))
     const parsed = refusalBody.safeParse(parseJson(text))
     if (parsed.success) throw new MlflowRefusal(parsed.data.error_code, parsed.data.message)
     if (response.status === 401 || response.status === 403) throw unauthorized(response.status)
@@ -120,22 +134,22 @@ export function createMlflowApi(options: MlflowApiOptions) {
 
   return {
     get: <Answer>(path: string, query: Readonly<Record<string, string>>, schema: z.ZodType<Answer>) =>
-      call('GET', `${path}?${new URLSearchParams(query)}`, schema),
+      twice(async () => call('GET', `${path}?${new URLSearchParams(query)}`, schema)),
     post: <Answer>(path: string, body: Readonly<Record<string, unknown>>, schema: z.ZodType<Answer>) =>
       call('POST', path, schema, body),
     remove: async (path: string, body: Readonly<Record<string, unknown>>) =>
       void (await call('DELETE', path, z.unknown(), body)),
     /** `folder`: as an artifact URI names it. */
     async upload(folder: string, name: string, file: string): Promise<void> {
-      const body = await openAsBlob(file)
-      await request(artifact(folder, name), { method: 'PUT', body, limitMs: transferMs }, response =>
-        response.text(),
-      )
+      const init = { method: 'PUT', body: await openAsBlob(file), limitMs: transferMs }
+      await twice(async () => request(artifact(folder, name), init, response => response.text()))
     },
     async download(folder: string, name: string, file: string): Promise<void> {
-      await request(artifact(folder, name), { limitMs: transferMs }, async ({ body }) => {
-        if (body) await pipeline(Readable.fromWeb(body as ReadableStream), createWriteStream(file))
-      })
+      await twice(async () =>
+        request(artifact(folder, name), { limitMs: transferMs }, async ({ body }) => {
+          if (body) await pipeline(Readable.fromWeb(body as ReadableStream), createWriteStream(file))
+        }),
+      )
     },
   }
 }

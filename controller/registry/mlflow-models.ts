@@ -13,6 +13,7 @@ const version = z
     version: z.string(),
     creation_timestamp: z.coerce.number(),
     source: z.string().default(''),
+    run_id: z.string().optional(),
     tags,
   })
   .transform(({ tags, ...found }) => ({ ...found, tags: new Map(tags.map(tag => [tag.key, tag.value])) }))
@@ -37,6 +38,12 @@ const newExperiment = z.object({ experiment_id: z.string() })
 const run = z.object({ run: z.object({ info: z.object({ run_id: z.string(), artifact_uri: z.string() }) }) })
 const nothing = z.unknown()
 
+/** Where a version's files lie among its artifacts. */
+export interface MlflowRun {
+  readonly id: string
+  readonly folder: string
+}
+
 const PAGE = '200'
 const EXPERIMENT = 'weir'
 const ABSENT = 'RESOURCE_DOES_NOT_EXIST'
@@ -51,6 +58,10 @@ export function createMlflowModels(api: MlflowApi) {
     if (found) return found.experiment.experiment_id
     const created = await unless(PRESENT, api.post('experiments/create', { name: EXPERIMENT }, newExperiment))
     return created?.experiment_id ?? (await byName()).experiment.experiment_id // somebody else was faster
+  }
+
+  async function deleteRun(id: string): Promise<void> {
+    await unless(ABSENT, api.post('runs/delete', { run_id: id }, nothing))
   }
 
   return {
@@ -90,7 +101,7 @@ export function createMlflowModels(api: MlflowApi) {
       await api.post('model-versions/set-tag', { name, version: number, key, value }, nothing)
     },
     /** A version's files must lie among the artifacts of a run. */
-    async startRun(name: string, startTime: number) {
+    async startRun(name: string, startTime: number): Promise<MlflowRun> {
       const body = { experiment_id: await experimentId(), run_name: name, start_time: startTime }
       const { run_id: id, artifact_uri: artifacts } = (await api.post('runs/create', body, run)).run.info
       return { id, folder: `${artifacts}/model` }
@@ -108,7 +119,7 @@ export function createMlflowModels(api: MlflowApi) {
     /** The server chooses the number. */
     async createVersion(
       name: string,
-      { id, folder }: { id: string; folder: string },
+      { id, folder }: MlflowRun,
       tags: Readonly<Record<string, string>>,
     ): Promise<string> {
       await unless(PRESENT, api.post('registered-models/create', { name }, nothing))
@@ -116,9 +127,12 @@ export function createMlflowModels(api: MlflowApi) {
       const body = { name, source: folder, run_id: id, tags: entries }
       return (await api.post('model-versions/create', body, oneVersion)).model_version.version
     },
-    async deleteVersion(name: string, number: string): Promise<void> {
-      await unless(ABSENT, api.remove('model-versions/delete', { name, version: number }))
+    /** With the run that has its files; `mlflow gc` then frees their place. */
+    async deleteVersion({ name, version, run_id: run }: MlflowVersion): Promise<void> {
+      if (run !== undefined && run !== '') await deleteRun(run)
+      await unless(ABSENT, api.remove('model-versions/delete', { name, version }))
     },
+    deleteRun,
     /** Where its files are. */
     async folderOf(name: string, number: string): Promise<string> {
       const uri = z.object({ artifact_uri: z.string() })

@@ -9,7 +9,7 @@ import type { Store } from '../store.ts'
 import { readContent, type Content } from './content.ts'
 import { MlflowRefusal, type MlflowApi } from './mlflow-api.ts'
 import { createMlflowCache } from './mlflow-cache.ts'
-import { createMlflowModels, type MlflowVersion } from './mlflow-models.ts'
+import { createMlflowModels, type MlflowRun, type MlflowVersion } from './mlflow-models.ts'
 import type { MlflowNames } from './mlflow-names.ts'
 import { isName, requireName, type ModelFolder } from './model-folder.ts'
 import { createRegistryTable, type Arrival } from './registry-table.ts'
@@ -44,17 +44,18 @@ export function createMlflowRegistry(options: MlflowRegistryOptions): Registry &
   const arrivals = createRegistryTable(store)
   const inTurn = createTurns()
 
+  function record(entry: Entry): void {
+    audit.append({ at: new Date(clock.now()).toISOString(), ...entry })
+  }
+
   /** The record first, so that nothing is done without one. */
   async function recorded(entry: Entry, work: () => Promise<void>): Promise<void> {
-    const record = (action: string, reason: string) => {
-      const at = new Date(clock.now()).toISOString()
-      store.transaction(() => audit.append({ at, ...entry, action, reason }))
-    }
-    record(entry.action, entry.reason)
+    store.transaction(() => record(entry))
     try {
       await work()
     } catch (error) {
-      record(`${entry.action}-failed`, describeProblem(error))
+      const failed = { ...entry, action: `${entry.action}-failed`, reason: describeProblem(error) }
+      store.transaction(() => record(failed))
       throw error
     }
   }
@@ -92,20 +93,18 @@ export function createMlflowRegistry(options: MlflowRegistryOptions): Registry &
     throw new WeirError('model_not_found', `no model "${model}" on the MLflow server`)
   }
 
-  /** The digest makes it a version; the alias is moved right after, by `settle` at the latest. */
+  /** The digest makes it a version; the alias is moved right after. What does not come to pass of it `settleOne` records. */
   async function complete(arrival: Arrival): Promise<void> {
     const { model, version, digest, registeredBy: actor } = arrival
     const name = names.toMlflow(model)
     const before = (await aliases(model)).development ?? null
     const evidence = { digest, alias: 'development', before, after: version }
     const reason = 'registered; development points at it'
-    await recorded(
-      { actor, action: 'register', subject: `${model}/${version}`, reason, evidence },
-      async () => {
-        await mlflow.setTag(name, version, DIGEST, digest)
-        await mlflow.setAlias(name, 'development', version)
-      },
+    store.transaction(() =>
+      record({ actor, action: 'register', subject: `${model}/${version}`, reason, evidence }),
     )
+    await mlflow.setTag(name, version, DIGEST, digest)
+    await mlflow.setAlias(name, 'development', version)
     arrivals.forget(arrival)
   }
 
@@ -117,17 +116,33 @@ export function createMlflowRegistry(options: MlflowRegistryOptions): Registry &
     await setAlias(model, 'development', version, { actor, reason })
   }
 
-  async function settleOne(arrival: Arrival): Promise<void> {
-    const { model, version } = arrival
+  /** Whether the version stands. Without its digest it is taken back, and that is on record. */
+  async function settleOne(arrival: Arrival, why: string): Promise<boolean> {
+    const { model, version, digest, registeredBy: actor } = arrival
     const name = names.toMlflow(model)
     const found = await mlflow.version(name, version)
-    if (found?.tags.has(DIGEST)) await pointDevelopment(arrival)
-    else if (found?.tags.has(REGISTERED_BY)) await mlflow.deleteVersion(name, version)
-    arrivals.forget(arrival) // without either it is somebody else's: the note was made for another registry
+    const stands = found?.tags.get(DIGEST) === digest
+    const isOurs = found === undefined || (found.tags.has(REGISTERED_BY) && !found.tags.has(DIGEST))
+    if (stands) await pointDevelopment(arrival)
+    else if (found && isOurs) await mlflow.deleteVersion(found)
+    store.transaction(() => {
+      // what is neither is somebody else's: the note was made for another registry
+      if (!stands && isOurs)
+        record({
+          actor,
+          action: 'register-failed',
+          subject: `${model}/${version}`,
+          reason: why,
+          evidence: { digest },
+        })
+      arrivals.forget(arrival)
+    })
+    return stands
   }
 
   async function settle(): Promise<void> {
-    for (const arrival of arrivals.arrivals()) await settleOne(arrival)
+    for (const arrival of arrivals.arrivals())
+      await settleOne(arrival, 'it was interrupted, and is taken back')
   }
 
   async function requireNumber(name: string, asked: string | undefined): Promise<void> {
@@ -142,7 +157,7 @@ export function createMlflowRegistry(options: MlflowRegistryOptions): Registry &
     const name = names.toMlflow(model)
     await requireNumber(name, options.version)
     const run = await mlflow.startRun(name, clock.now())
-    const version = await mlflow.createVersion(name, run, { [REGISTERED_BY]: options.actor })
+    const version = await createVersion(name, run, options)
     const { digest, text } = content.stamp(model, version)
     const arrival = { model, version, digest, registeredAt: clock.now(), registeredBy: options.actor }
     arrivals.expect(arrival)
@@ -156,10 +171,18 @@ export function createMlflowRegistry(options: MlflowRegistryOptions): Registry &
       await cache.put(arriving, arrival)
       await complete(arrival)
     } catch (error) {
-      await settleOne(arrival).catch(() => undefined) // it stays noted; what went wrong first is what to tell
-      throw error
+      // where this fails, too, it stays noted; what went wrong first is what to tell
+      const stands = await settleOne(arrival, describeProblem(error)).catch(() => false)
+      if (!stands) throw error
     }
     return { version: await get(model, version), created: true }
+  }
+
+  async function createVersion(name: string, run: MlflowRun, { actor }: RegisterOptions): Promise<string> {
+    return mlflow.createVersion(name, run, { [REGISTERED_BY]: actor }).catch(async (error: unknown) => {
+      await mlflow.deleteRun(run.id).catch(() => undefined) // what went wrong first is what to tell
+      throw error
+    })
   }
 
   async function register(model: string, source: string, options: RegisterOptions): Promise<Registered> {
@@ -187,16 +210,16 @@ export function createMlflowRegistry(options: MlflowRegistryOptions): Registry &
     )
   }
 
+  /**
+   * A model server that has died must come back also while nobody can say what the server has, and when its version was removed
+   * there; what is to be started for the first time is asked for with `get` before.
+   */
   async function fetch(model: string, version: string): Promise<string> {
-    try {
-      return await cache.fetch(await get(model, version), names.toMlflow(model))
-    } catch (error) {
-      // a model server that has died must come back without the MLflow server, too
-      const isAway = error instanceof WeirError && error.code === 'registry_unavailable'
-      const kept = isAway ? await cache.kept(model, version) : undefined
-      if (kept === undefined) throw error
-      return kept
-    }
+    const asked = await get(model, version).catch((problem: Error) => problem)
+    if (!(asked instanceof Error)) return cache.fetch(asked, names.toMlflow(model))
+    const kept = await cache.kept(model, version)
+    if (kept === undefined) throw asked
+    return kept
   }
 
   folder.sweep()
@@ -209,10 +232,7 @@ export function createMlflowRegistry(options: MlflowRegistryOptions): Registry &
       return ours.filter((_, index) => (counts[index] ?? 0) > 0)
     },
     versions: model => versions(model).catch(inOurWords),
-    async broken(model) {
-      await versions(model).catch(inOurWords)
-      return [] // what is not complete there is none of ours
-    },
+    broken: async () => [], // what is not complete there is none of ours
     get: (model, version) => get(model, version).catch(inOurWords),
     register: (model, source, options) => inTurn(() => register(model, source, options).catch(inOurWords)),
     aliases: model => aliases(model).catch(inOurWords),

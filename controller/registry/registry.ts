@@ -46,7 +46,7 @@ export interface Registry {
   models(): Promise<string[]>
   /** Lowest number first. Throws `model_not_found`. */
   versions(model: string): Promise<ModelVersion[]>
-  /** What lies in a version's place and is none of `versions`. Throws `model_not_found`. */
+  /** What lies in a version's place and is none of `versions`. */
   broken(model: string): Promise<BrokenVersion[]>
   /**
    * Throws `model_not_found` or `version_not_found`, or what is wrong with it (`invalid_manifest`, `missing_file`); what is wrong

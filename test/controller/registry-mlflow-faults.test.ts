@@ -1,8 +1,10 @@
-import { createServer, type RequestListener } from 'node:http'
-import { readdir, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { createReadStream, existsSync } from 'node:fs'
+import { readdir, readFile, symlink, writeFile } from 'node:fs/promises'
+import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http'
+import { basename, join } from 'node:path'
 import t, { type Test } from 'tap'
 import { createAudit } from '../../controller/audit.ts'
+import { readContent } from '../../controller/registry/content.ts'
 import { createMlflowApi } from '../../controller/registry/mlflow-api.ts'
 import { parseMlflowNames } from '../../controller/registry/mlflow-names.ts'
 import { createMlflowRegistry } from '../../controller/registry/mlflow.ts'
@@ -17,14 +19,14 @@ import { refused, temporary, trained } from './registry-suite.ts'
 
 const ADA = { actor: 'ada' }
 
-function registryAt(t: Test, baseUrl: string) {
+function registryAt(t: Test, baseUrl: string, cacheIn = createModelFolder) {
   const dir = temporary(t)
   const store = openStore(join(dir, 'state'))
   t.teardown(() => store.close())
   const registry = createMlflowRegistry({
-    api: createMlflowApi({ baseUrl, timeoutMs: 300, transferMs: 300 }),
+    api: createMlflowApi({ baseUrl, timeoutMs: 300, transferMs: 300, pauseMs: 1 }),
     names: parseMlflowNames(),
-    cache: createModelFolder(join(dir, 'cache')),
+    cache: cacheIn(join(dir, 'cache')),
     store,
     audit: createAudit(store),
     clock: systemClock,
@@ -124,6 +126,106 @@ t.test(
     t.equal(folder, join(dir, 'cache/colours/1'))
     await writeFile(join(folder, 'model.onnx'), 'damaged')
     await refused(t, registry.fetch('colours', '1'), 'registry_unavailable', /answered 503/)
+  },
+)
+
+/** A server that has version 1 of colours, and lets `trouble` spoil any answer: true where it has answered in its place. */
+async function serveOne(t: Test, trouble: (request: IncomingMessage, response: ServerResponse) => boolean) {
+  const source = await trained(t, 'a')
+  const { digest, text } = (await readContent(source)).stamp('colours', '1')
+  await writeFile(join(source, 'model.json'), text)
+  const tags = [{ key: 'weir.digest', value: digest }]
+  const answers: Record<string, object> = {
+    'model-versions/get': { model_version: { name: 'colours', version: '1', creation_timestamp: 1, tags } },
+    'model-versions/get-download-uri': { artifact_uri: 'mlflow-artifacts:/1/r/artifacts/model' },
+    'model-versions/search': {},
+    'registered-models/get': { registered_model: { name: 'colours' } },
+  }
+  const url = await listen(t, (request, response) => {
+    if (trouble(request, response)) return
+    const { pathname } = new URL(request.url ?? '', 'http://server')
+    const known = answers[pathname.replace('/api/2.0/mlflow/', '')]
+    if (known !== undefined) return void response.end(JSON.stringify(known))
+    createReadStream(join(source, basename(pathname))).pipe(response)
+  })
+  const model = await readFile(join(source, 'model.onnx'))
+  return { url, model }
+}
+
+t.test('a server that fails once, or breaks off once, is asked again', async t => {
+  const hiccups: readonly ((response: ServerResponse) => unknown)[] = [
+    response => response.writeHead(500).end('oh'),
+    response => response.destroy(),
+    response => response.writeHead(200, { 'content-length': 100 }).write('half', () => response.destroy()),
+  ]
+  for (const hiccup of hiccups) {
+    const seen = new Set<string>()
+    const { url, model } = await serveOne(t, ({ url = '' }, response) => {
+      if (seen.has(url)) return false
+      seen.add(url)
+      hiccup(response)
+      return true
+    })
+    const { registry } = registryAt(t, url)
+    const folder = await registry.fetch('colours', '1')
+    t.same(await readFile(join(folder, 'model.onnx')), model)
+    t.equal(seen.size, 4, 'the version, its place and its two files, each after one failure')
+  }
+})
+
+t.test('what is half downloaded is no version, and is fetched whole the next time', async t => {
+  let isBroken = true
+  const { url, model } = await serveOne(t, (request, response) => {
+    if (!isBroken || request.url?.endsWith('model.onnx') !== true) return false
+    response.end('the first half') // and all is said to be well
+    return true
+  })
+  const { registry, left } = registryAt(t, url)
+  await refused(t, registry.fetch('colours', '1'), 'digest_mismatch', /the files have/)
+  t.same(await left(), [])
+  isBroken = false
+  t.same(await readFile(join(await registry.fetch('colours', '1'), 'model.onnx')), model)
+})
+
+const NEEDS_FULL = !existsSync('/dev/full') && 'needs /dev/full'
+t.test(
+  'a disk that is full while a version comes in is said to be, and nothing stays',
+  { skip: NEEDS_FULL },
+  async t => {
+    const { url } = await serveOne(t, () => false)
+    const { registry, left } = registryAt(t, url, dir => {
+      const folder = createModelFolder(dir)
+      const begin = async () => {
+        const arriving = await folder.begin()
+        await symlink('/dev/full', join(arriving, 'model.onnx'))
+        return arriving
+      }
+      return { ...folder, begin }
+    })
+    await refused(t, registry.fetch('colours', '1'), 'insufficient_storage', /does not fit on the disk/)
+    t.same(await left(), [])
+  },
+)
+
+t.test(
+  'what runs can be started again after its version was removed on the server, or we may not ask any more',
+  async t => {
+    let answer: { status: number; code: string } | undefined
+    const { url } = await serveOne(t, (request, response) => {
+      const isFoundEmpty = answer?.status === 404 && request.url?.includes('/search') === true
+      if (answer === undefined || isFoundEmpty) return false
+      response.writeHead(answer.status).end(JSON.stringify({ error_code: answer.code, message: 'no' }))
+      return true
+    })
+    const { registry } = registryAt(t, url)
+    const folder = await registry.fetch('colours', '1')
+    answer = { status: 404, code: 'RESOURCE_DOES_NOT_EXIST' }
+    t.equal(await registry.fetch('colours', '1'), folder)
+    await refused(t, registry.get('colours', '1'), 'model_not_found', /colours/) // so nobody starts it anew
+    answer = { status: 403, code: 'PERMISSION_DENIED' }
+    t.equal(await registry.fetch('colours', '1'), folder)
+    await writeFile(join(folder, 'model.onnx'), 'damaged')
+    await refused(t, registry.fetch('colours', '1'), 'bad_gateway', /refuses: no/)
   },
 )
 

@@ -1,8 +1,10 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { WeirError } from '../../contract/errors.ts'
 import { createAudit } from '../../controller/audit.ts'
-import { createMlflowApi } from '../../controller/registry/mlflow-api.ts'
+import { createMlflowApi, type MlflowApi } from '../../controller/registry/mlflow-api.ts'
+import { createMlflowModels } from '../../controller/registry/mlflow-models.ts'
 import { parseMlflowNames } from '../../controller/registry/mlflow-names.ts'
 import { createMlflowRegistry } from '../../controller/registry/mlflow.ts'
 import { createModelFolder } from '../../controller/registry/model-folder.ts'
@@ -27,12 +29,17 @@ t.test('against a real MLflow server', { skip: 'skip' in found && found.skip }, 
   /** A registry whose models are its own among those of the server. */
   function open(
     t: Test,
-    { names = `t${++opened}.{model}`, dir = temporary(t), mortality = createMortality() } = {},
+    {
+      names = `t${++opened}.{model}`,
+      dir = temporary(t),
+      mortality = createMortality(),
+      through = (api: MlflowApi) => api,
+    } = {},
   ) {
     const store = openStore(join(dir, 'state'))
     t.teardown(() => store.close())
     const registry = createMlflowRegistry({
-      api: mortality.through('mlflow', createMlflowApi({ baseUrl: url, timeoutMs: 60_000 })),
+      api: mortality.through('mlflow', through(createMlflowApi({ baseUrl: url, timeoutMs: 60_000 }))),
       names: parseMlflowNames(names),
       cache: createModelFolder(join(dir, 'cache')),
       store: mortality.through('store', store),
@@ -45,6 +52,16 @@ t.test('against a real MLflow server', { skip: 'skip' in found && found.skip }, 
   const ask = async (path: string, query: Record<string, string>) => {
     const response = await fetch(`${url}/api/2.0/mlflow/${path}?${new URLSearchParams(query)}`)
     return (await response.json()) as Record<string, Record<string, unknown>>
+  }
+
+  const runsOf = async (name: string) => {
+    const { experiment } = await ask('experiments/get-by-name', { experiment_name: 'weir' })
+    const filter = `attributes.run_name = '${name}'`
+    const body = JSON.stringify({ experiment_ids: [experiment?.['experiment_id']], filter })
+    const headers = { 'content-type': 'application/json' }
+    const response = await fetch(`${url}/api/2.0/mlflow/runs/search`, { method: 'POST', headers, body })
+    const { runs = [] } = (await response.json()) as { runs?: { info: { status: string } }[] }
+    return runs.map(({ info }) => info.status)
   }
 
   registrySuite(t, async t => open(t))
@@ -122,6 +139,81 @@ t.test('against a real MLflow server', { skip: 'skip' in found && found.skip }, 
     t.match(await register('1'), { created: true, version: { version: '1' } })
     await refused(t, register('7'), 'version_exists', /would be 2, not 7/)
     t.match(await register('2'), { created: true, version: { version: '2' } })
+  })
+
+  t.test('a name with odd characters is a name', async t => {
+    const { registry } = open(t, { names: 'colours=Größe & Co? #1 (100 +) [a];=$' })
+    const source = await trained(t, 'a')
+    const { version } = await registry.register('colours', source, ADA)
+    t.same(await registry.versions('colours'), [version])
+    t.ok((await registry.models()).includes('colours'))
+    await registry.setAlias('colours', 'staging', '1', SEEN)
+    t.same(await registry.aliases('colours'), { development: '1', staging: '1' })
+    const { registry: elsewhere } = open(t, { names: 'colours=Größe & Co? #1 (100 +) [a];=$' })
+    const folder = await elsewhere.fetch('colours', '1')
+    t.same(await readFile(join(folder, 'model.onnx')), await readFile(join(source, 'model.onnx')))
+  })
+
+  t.test(
+    "what is changed in MLflow's own pages is believed, and what is taken from there is said",
+    async t => {
+      const { registry, names } = open(t)
+      for (const change of ['a', 'b']) await registry.register('colours', await trained(t, change), ADA)
+      await registry.setAlias('colours', 'production', '1', SEEN)
+      const models = createMlflowModels(createMlflowApi({ baseUrl: url }))
+      const name = names.replace('{model}', 'colours')
+      await models.setAlias(name, 'production', '2')
+      t.match(await registry.aliases('colours'), { production: '2' })
+      const moved = registry.setAlias('colours', 'production', '1', { ...SEEN, expected: '1' })
+      await refused(t, moved, 'precondition_failed', /points at version 2/)
+      const there = await models.version(name, '2')
+      if (there === undefined) throw new Error('version 2 is not there')
+      await models.deleteVersion(there)
+      await models.deleteVersion(there) // as a controller does that was killed in between
+      await refused(t, registry.get('colours', '2'), 'version_not_found', /no version "2"/)
+      t.same(await registry.aliases('colours'), {}, 'MLflow takes its aliases with it')
+      t.match(await registry.register('colours', await trained(t, 'c'), ADA), { version: { version: '3' } })
+    },
+  )
+
+  t.test('a registration that breaks off is taken back, on record, and can be repeated', async t => {
+    const source = await trained(t, 'a')
+    let calls = 0
+    /** The server fails at one call that changes something: the run, model, version, two files, end of the run, digest, alias. */
+    const failingAt = (nth: number) => (api: MlflowApi) => {
+      let call = 0
+      const failing =
+        <Args extends unknown[], Result>(work: (...args: Args) => Promise<Result>) =>
+        async (...args: Args) => {
+          calls = Math.max(calls, ++call)
+          if (call === nth) throw new WeirError('registry_unavailable', 'the MLflow server answered 500')
+          return work(...args)
+        }
+      return { ...api, post: failing(api.post) as MlflowApi['post'], upload: failing(api.upload) }
+    }
+    await open(t, { through: failingAt(0) }).registry.register('colours', source, ADA)
+    const whole = calls
+    t.equal(whole, 8)
+    for (let nth = 1; nth <= whole; nth++) {
+      const { registry, audit, names, store } = open(t, { through: failingAt(nth) })
+      const told = () => audit.list().map(({ action, subject }) => `${action} ${subject}`)
+      const work = registry.register('colours', source, ADA)
+      if (nth === whole) {
+        t.match(await work, { created: true, version: { version: '1' } }, 'only the alias was missing')
+        t.same(await registry.aliases('colours'), { development: '1' })
+        continue
+      }
+      await refused(t, work, 'registry_unavailable', /answered 500/)
+      const hadNumber = nth > 3
+      const begun = nth === whole - 1 ? ['register colours/1'] : []
+      t.same(told(), hadNumber ? ['register-failed colours/1', ...begun] : [], `call ${nth}`)
+      if (hadNumber) t.match(audit.list()[0], { actor: 'ada', reason: 'the MLflow server answered 500' })
+      t.equal(store.db.prepare('SELECT count(*) AS n FROM model_arrivals').get()?.['n'], 0)
+      const name = names.replace('{model}', 'colours')
+      t.same(await runsOf(name), [], 'no run is left')
+      t.match(await registry.register('colours', source, ADA), { created: true })
+      t.same(await runsOf(name), ['FINISHED'])
+    }
   })
 
   t.test('a registration that is killed anywhere is finished or taken back, and can be repeated', async t => {

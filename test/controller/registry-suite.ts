@@ -211,4 +211,19 @@ export function registrySuite(t: Test, open: (t: Test) => Promise<Opened>): void
     t.same(registered.map(({ version }) => version.version).toSorted(), ['1', '2', '3', '4'])
     t.same(await registry.aliases('colours'), { development: '4' })
   })
+  t.test('the same content from two people at the same moment is one version', async t => {
+    const { registry, audit } = await open(t)
+    const source = await trained(t, 'a')
+    const both = await Promise.all(
+      ['ada', 'grace'].map(async actor => registry.register('colours', source, { actor })),
+    )
+    t.same(both.map(({ created }) => created).toSorted(), [false, true])
+    const [first] = both
+    t.same(
+      both.map(({ version }) => version),
+      [first?.version, first?.version],
+    )
+    t.same(await registry.versions('colours'), [first?.version])
+    t.equal(audit.list().length, 1)
+  })
 }
