@@ -43,8 +43,13 @@ async function shareOfMemory(pid: number): Promise<number> {
 
 /** False when no process of the group is left. */
 export function signalGroup(groupId: number, signal: NodeJS.Signals): boolean {
+  return signalProcess(-groupId, signal)
+}
+
+/** False when there is no such process any more. */
+export function signalProcess(pid: number, signal: NodeJS.Signals): boolean {
   try {
-    process.kill(-groupId, signal)
+    process.kill(pid, signal)
     return true
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false

@@ -1,12 +1,12 @@
 import type { ChildProcess } from 'node:child_process'
-import { causeOfEnding, describeEnding } from '../../contract/exit-record.ts'
+import { causeOfEnding, describeEnding, type ExitRecord } from '../../contract/exit-record.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Log } from '../../lib/log.ts'
 import { countOomKills } from '../../lib/oom-kills.ts'
 import { memoryOf } from '../../lib/process-memory.ts'
 import { isAlive } from '../../lib/shutdown.ts'
 import { createExitLog, isToldAlready } from './exit-log.ts'
-import type { DeploymentFacts, SeenExit } from './facts.ts'
+import type { DeploymentFacts } from './facts.ts'
 import type { OverLimit } from './memory-watch.ts'
 
 interface ExitWatchOptions {
@@ -29,6 +29,8 @@ interface Watched extends Logged {
   /** At the last two looks: what the newer one counts may already be this process's own death. */
   oomKills: readonly [older: number | undefined, newer: number | undefined]
   expected: boolean
+  /** What it was sent SIGKILL for. */
+  killedFor: OverLimit | undefined
   recorded: Promise<void> | undefined
 }
 
@@ -48,6 +50,7 @@ export function createExitWatch({ clock, log }: ExitWatchOptions) {
       peakBytes: null,
       oomKills,
       expected: false,
+      killedFor: undefined,
       recorded: undefined,
     }
     watched.set(pid, entry)
@@ -55,17 +58,9 @@ export function createExitWatch({ clock, log }: ExitWatchOptions) {
   }
 
   async function writeExit(pid: number, entry: Watched): Promise<void> {
-    const { child, since, peakBytes, oomKills, logFile } = entry
+    const { deployment, logFile, since } = entry
     if (isToldAlready(await exitLog.exits(logFile, since), pid)) return
-    const code = child?.exitCode ?? null
-    const signal = child?.signalCode ?? null
-    const seen = code !== null || signal !== null
-    const cause = seen ? causeOfEnding(signal, { before: oomKills[0], after: countOomKills() }) : 'unknown'
-    const reason = seen ? describeEnding({ code, signal }, cause) : 'ended while nobody watched'
-    await write(entry, { pid, cause, code, signal, peakBytes, limitBytes: null, reason, at: clock.now() })
-  }
-
-  async function write({ deployment, logFile }: Logged, exit: SeenExit): Promise<void> {
+    const exit = { pid, at: clock.now(), ...endingOf(entry) }
     await exitLog.append(logFile, exit)
     log.warn({ deployment, exit }, 'a model server ended')
   }
@@ -78,7 +73,14 @@ export function createExitWatch({ clock, log }: ExitWatchOptions) {
     }))
   }
 
+  /** Of a process that we started ourselves: until we are told how it has ended. Undefined: an earlier controller started it. */
+  function isRunning(pid: number): boolean | undefined {
+    const child = watched.get(pid)?.child
+    return child && child.exitCode === null && child.signalCode === null
+  }
+
   return {
+    isRunning,
     began(logged: Logged, pid: number, child: ChildProcess): void {
       const entry = watch(logged, pid, child)
       child.once('exit', () => void ended(pid, entry).finally(() => watched.delete(pid)))
@@ -94,13 +96,10 @@ export function createExitWatch({ clock, log }: ExitWatchOptions) {
       entry.oomKills = [entry.oomKills[1], countOomKills()]
       entry.peakBytes = (await memoryOf(pid))?.peakBytes ?? entry.peakBytes
     },
-    /** It is about to be killed for its memory. Written down before: whoever looks after it next finds the cause. */
-    async overLimit(logged: Logged, pid: number, over: OverLimit): Promise<void> {
+    /** It was sent SIGKILL for its memory, and ran until then. Whether that is what ended it is seen when it has ended. */
+    killed(logged: Logged, pid: number, over: OverLimit): void {
       const entry = watched.get(pid) ?? watch(logged, pid)
-      if (isToldAlready(await exitLog.exits(logged.logFile, entry.since), pid)) return
-      const { peakBytes, limitBytes, reason } = over
-      const how = { code: null, signal: 'SIGKILL', peakBytes, limitBytes, reason }
-      await write(logged, { pid, cause: 'memory-limit', ...how, at: clock.now() })
+      entry.killedFor = over
     },
     /** A process was found to be gone: of an earlier controller's no event tells. */
     async foundGone(logged: Logged, pid: number): Promise<void> {
@@ -110,7 +109,7 @@ export function createExitWatch({ clock, log }: ExitWatchOptions) {
     /** Of all processes of a deployment; `since`: when it was deployed, their logs may be those of an earlier one, too. */
     async facts(all: readonly (Logged & { pid: number | null })[], since: number): Promise<DeploymentFacts> {
       const started = all.flatMap(({ pid, ...logged }) => (pid === null ? [] : [{ pid, logged }]))
-      const gone = started.filter(({ pid }) => hasExited(watched.get(pid)?.child) || !isAlive(pid))
+      const gone = started.filter(({ pid }) => !(isRunning(pid) ?? isAlive(pid)))
       await Promise.all(gone.map(({ pid, logged }) => ended(pid, watched.get(pid) ?? watch(logged, pid))))
       const running = started.filter(one => !gone.includes(one))
       const memory = await Promise.all(running.map(async ({ pid }) => memoryOf(pid)))
@@ -127,6 +126,19 @@ export function createExitWatch({ clock, log }: ExitWatchOptions) {
   }
 }
 
-function hasExited(child: ChildProcess | undefined): boolean {
-  return child !== undefined && (child.exitCode !== null || child.signalCode !== null)
+/** One that ended by itself just before it was killed has crashed, whatever it was to be killed for. */
+function endingOf({ child, killedFor, oomKills, ...seen }: Watched): Omit<ExitRecord, 'pid'> {
+  const code = child?.exitCode ?? null
+  const signal = child?.signalCode ?? null
+  const isTold = code !== null || signal !== null
+  if (killedFor !== undefined && (signal === 'SIGKILL' || !isTold)) {
+    const { limitBytes, reason } = killedFor
+    const peakBytes = Math.max(killedFor.peakBytes, seen.peakBytes ?? 0)
+    return { cause: 'memory-limit', code: null, signal: 'SIGKILL', peakBytes, limitBytes, reason }
+  }
+  const { peakBytes } = seen
+  const how = { code, signal, peakBytes, limitBytes: null }
+  if (!isTold) return { cause: 'unknown', ...how, reason: 'ended while nobody watched' }
+  const cause = causeOfEnding(signal, { before: oomKills[0], after: countOomKills() })
+  return { cause, ...how, reason: describeEnding({ code, signal }, cause) }
 }

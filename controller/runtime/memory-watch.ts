@@ -1,5 +1,5 @@
 import type { Clock } from '../../lib/clock.ts'
-import { groupResidentBytes, groupsOfChildren, signalGroup } from '../../lib/process-group.ts'
+import { groupResidentBytes, groupsOfChildren, signalGroup, signalProcess } from '../../lib/process-group.ts'
 import { memoryOf } from '../../lib/process-memory.ts'
 
 // Model servers end themselves in order when they are over their limit, and end the command of a version that is. One that hangs
@@ -61,9 +61,14 @@ async function memoryOfCommand(serverPid: number) {
   return residentBytes === undefined ? undefined : { residentBytes, peakBytes: residentBytes }
 }
 
-/** The server first: one that does not hang would start its command again. */
-export async function killWithChildren(serverPid: number): Promise<void> {
+/**
+ * Kills a server and what it started, at once where it still is ours; false where it had ended by itself. The server first: one
+ * that does not hang would start its command again.
+ */
+export async function killWithChildren(serverPid: number, isOurs: () => Promise<boolean>): Promise<boolean> {
   const groups = await groupsOfChildren(serverPid)
-  process.kill(serverPid, 'SIGKILL')
+  if (!(await isOurs())) return false
+  if (!signalProcess(serverPid, 'SIGKILL')) return false
   for (const group of groups) signalGroup(group, 'SIGKILL')
+  return true
 }

@@ -111,7 +111,9 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
     const row = table.get(listed) // as it is now: the list it comes from may be older than its process
     const key = keyOf(listed)
     if (row === undefined || starting.has(key)) return
-    if (row.pid !== null && (await isOurs(row, row.pid))) return lookAfter(row, row.pid)
+    // what has ended is found gone before we are told how, which is to be known first
+    if (row.pid !== null && (exits.isRunning(row.pid) ?? (await isOurs(row, row.pid))))
+      return lookAfter(row, row.pid)
     if (row.pid !== null) await foundGone(row, row.pid)
     const known = restarts.get(key) ?? { attempts: 0, notBefore: 0 }
     if (clock.now() < known.notBefore) return
@@ -128,8 +130,7 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
     const limit = await limits.of(row)
     const over = limit === null ? undefined : await memory.look(pid, limit)
     if (over === undefined) return
-    await exits.overLimit(logged, pid, over)
-    if (await isOurs(row, pid)) await killWithChildren(pid)
+    if (await killWithChildren(pid, async () => isOurs(row, pid))) exits.killed(logged, pid, over)
   }
 
   async function foundGone(row: ProcessRow, pid: number): Promise<void> {

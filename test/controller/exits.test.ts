@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import t, { type Test } from 'tap'
@@ -108,6 +108,53 @@ t.test('of a process that an earlier controller started it is only known that it
   t.match(exits, [{ pid, cause: 'unknown', code: null, signal: null, reason: 'ended while nobody watched' }])
   t.notOk(running)
 })
+
+const OVER = { residentBytes: 99, peakBytes: 99, limitBytes: 50, reason: 'killed: too much is resident' }
+
+// What was to be killed was called OOM before it was killed, also where it ended by itself in between.
+t.test(
+  'what ends by itself just before it is killed for its memory is a crash',
+  { skip: process.platform === 'linux' ? false : 'what has ended is told on Linux' },
+  async t => {
+    const watch = createExitWatch({ clock: systemClock, log: createLog('test', 'silent') })
+    const a = { deployment: 'a', logFile: join(t.testdir(), 'a') }
+    const child = spawn('sh', ['-c', 'exit 3'])
+    const { pid = 0 } = child
+    watch.began(a, pid, child)
+    // has ended, and nobody has heard of it: this thread does nothing else meanwhile
+    const isZombie = () => /\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))
+    while (!isZombie()) continue
+    t.equal(watch.isRunning(pid), true, 'until it is told how it has ended')
+    t.ok(process.kill(pid, 'SIGKILL'), 'it takes the signal')
+    watch.killed(a, pid, OVER)
+    await once(child, 'exit')
+    t.not(watch.isRunning(pid), true)
+    const { exits } = await watch.facts([{ ...a, pid }], 0)
+    t.match(exits, [{ cause: 'crash', code: 3, signal: null, limitBytes: null }])
+    t.equal(exits.length, 1)
+  },
+)
+
+t.test(
+  'what is killed for its memory is told with limit and peak, also of an earlier controller',
+  async t => {
+    const watch = createExitWatch({ clock: systemClock, log: createLog('test', 'silent') })
+    for (const whose of ['ours', "an earlier controller's"]) {
+      const a = { deployment: 'a', logFile: join(t.testdir(), 'a') }
+      const child = spawn('sleep', ['60'])
+      const { pid = 0 } = child
+      if (whose === 'ours') watch.began(a, pid, child)
+      t.match(await watch.facts([{ ...a, pid }], 0), { running: true, exits: [] })
+      child.kill('SIGKILL')
+      watch.killed(a, pid, OVER)
+      await once(child, 'exit')
+      const { exits } = await watch.facts([{ ...a, pid }], 0)
+      const told = { cause: 'memory-limit', signal: 'SIGKILL', code: null, limitBytes: 50 }
+      t.match(exits, [{ ...told, reason: OVER.reason }], whose)
+      t.ok((exits[0]?.peakBytes ?? 0) >= 99)
+    }
+  },
+)
 
 t.test('out of memory is said only where the kernel counted a kill, and killed', async t => {
   t.equal(causeOfEnding('SIGKILL', { before: 3, after: 4 }), 'out-of-memory')
