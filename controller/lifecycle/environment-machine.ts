@@ -1,36 +1,12 @@
 import type { How } from '../../contract/environment.ts'
 import type { GateResult } from '../../contract/gate.ts'
-import type { DeploymentStatus } from '../runtime/runtime.ts'
+import { isAliasBack } from './environment-alias.ts'
 import { afterFailedReturn, describeReturn } from './environment-return.ts'
+import { sameEndpoints } from './environment-routes.ts'
+import type { EnvironmentSeen, Found } from './environment-seen.ts'
 import { letCool, warmAfter, withoutBroken } from './environment-warm.ts'
 import type { Closing, Deploying, EnvironmentState, HistoryEntry, Placement } from './environment-state.ts'
-
-/** What was seen of an environment at one look; everything that its next state depends on. */
-export interface EnvironmentSeen {
-  /** Milliseconds since the epoch. */
-  readonly now: number
-  /** Every worker of the gateway applies exactly the routes that this state asks for. */
-  readonly asWanted: boolean
-  /** The deployment that is to take over. */
-  readonly target: DeploymentStatus
-  /** Why it will never be ready; null while it is worth waiting. */
-  readonly ending: GateResult | null
-  /** What answers at the environment's own route; null: nothing does. */
-  readonly answer: { readonly version: string; readonly digest: string } | null
-  /** Where the environment's alias points (null: nowhere); undefined: the registry could not be asked. */
-  readonly alias: string | null | undefined
-  /** What the public candidate leads to. */
-  readonly candidateEndpoints: readonly string[]
-  /** What the public route leads to by somebody else's doing. */
-  readonly found: Found | null
-}
-
-export interface Found {
-  readonly placement: Placement
-  readonly reason: string
-  /** Why it counts as seen good; null: nobody has shown that. */
-  readonly good: string | null
-}
+import { whyNotRegistered } from './registered-as.ts'
 
 export interface EnvironmentLimits {
   readonly readyWithinMs: number
@@ -73,7 +49,8 @@ export function nextEnvironment(
   limits: EnvironmentLimits,
 ): Decided {
   const state = letCool(before, seen.now)
-  if (state.work === null) return seen.found === null ? unchanged(state) : follow(state, seen.found, seen.now)
+  if (state.work === null)
+    return seen.found === null ? hold(state, seen) : follow(state, seen.found, seen.now)
   if (state.work.kind === 'close') return close(state, state.work, seen)
   const { work } = state
   switch (work.stage) {
@@ -115,6 +92,7 @@ export function begin(state: EnvironmentState, order: Order): Decided {
     target,
     good,
     candidateBefore: null,
+    stableBefore: null,
     failure: null,
     gate: null,
     returns: how === 'revert' ? { actor, reason } : null,
@@ -130,7 +108,7 @@ export function begin(state: EnvironmentState, order: Order): Decided {
     telling: 'no',
   }
   return {
-    state: { ...state, revision, work, message: `starting version ${target.version}` },
+    state: { ...state, revision, work, held: null, message: `starting version ${target.version}` },
     outcome: { kind: 'begun', entry },
   }
 }
@@ -158,11 +136,16 @@ export function withdrawByPerson(
   return { ...withdraw(state, { ...work, returns: null }, failure, now), pendingReturn }
 }
 
+/** Something else that is not followed is told, and forgotten when it is there no more. */
+function hold(state: EnvironmentState, { held }: EnvironmentSeen): Decided {
+  return unchanged(held === undefined ? state : { ...state, held })
+}
+
 /** Somebody else led the public route elsewhere: it is verified like any other, but nothing has to be started or switched. */
 function follow(state: EnvironmentState, { placement, reason, good }: Found, now: number): Decided {
   const { current } = state
   if (current !== null && isSame(current, placement))
-    return unchanged({ ...state, current: { ...current, endpoints: placement.endpoints } })
+    return unchanged({ ...state, held: null, current: { ...current, endpoints: placement.endpoints } })
   const begun = begin(state, { how: 'follow', actor: 'controller', reason, target: placement, good, now })
   const work: Deploying | null =
     begun.state.work?.kind === 'deploy' ? { ...begun.state.work, stage: 'switching' } : null
@@ -181,14 +164,16 @@ function awaitReady(
   if (target.kind === 'ready' && target.digest !== digest)
     return fail(`version ${version} answers with ${target.digest}, not ${digest}`)
   if (target.kind === 'ready') {
-    const placed = { ...work.target, endpoints: target.endpoints }
-    const { candidateEndpoints: candidateBefore } = seen
+    if (seen.publicRoute === null)
+      return unchanged({ ...state, message: `version ${version} is ready; the gateway does not answer` })
+    const { stable: stableBefore, candidate: candidateBefore } = seen.publicRoute
     const switching = {
       ...work,
       stage: 'switching' as const,
       since: now,
-      target: placed,
+      target: { ...work.target, endpoints: target.endpoints },
       candidateBefore,
+      stableBefore,
     }
     return unchanged({ ...state, work: switching, message: `version ${version} is ready, switching to it` })
   }
@@ -209,13 +194,8 @@ function isSame(a: Placement, b: Placement): boolean {
 
 function verify(state: EnvironmentState, work: Deploying, seen: EnvironmentSeen): Decided {
   const { version, digest } = work.target
-  if (work.how === 'follow' && seen.found !== null) {
-    const failure = 'the public route leads elsewhere by now'
-    return {
-      state: { ...state, work: null, message: failure },
-      outcome: { kind: 'failed', revision: work.revision, failure, tell: false },
-    }
-  }
+  if (work.how === 'follow' && leadsElsewhere(state, work, seen))
+    return abandon(state, work, 'the public route leads elsewhere by now', seen.now)
   if (seen.asWanted && seen.answer?.digest === digest) {
     const aliasing = { ...work, stage: 'aliasing' as const, since: seen.now }
     return unchanged({ ...state, work: aliasing, message: `version ${version} answers, moving the alias` })
@@ -242,6 +222,8 @@ function awaitAlias(
   { keepWarmMs }: EnvironmentLimits,
 ): Decided {
   const { target, revision, good } = work
+  const refusal = whyNotRegistered(target, seen.registered)
+  if (refusal !== null) return abandon(state, work, `${target.digest} answers, but ${refusal}`, seen.now)
   if (seen.alias !== target.version) {
     const reason = seen.alias === undefined ? 'the registry does not answer' : 'its alias is moving'
     return unchanged({ ...state, message: `version ${target.version} answers; ${reason}` })
@@ -263,13 +245,32 @@ function awaitAlias(
   }
 }
 
+function leadsElsewhere(
+  { name }: EnvironmentState,
+  { target }: Deploying,
+  { publicRoute }: EnvironmentSeen,
+): boolean {
+  if (publicRoute === null) return false
+  const there = name === 'production' ? publicRoute.stable.endpoints : publicRoute.candidate
+  return !sameEndpoints(there, target.endpoints)
+}
+
+/** The public route is left as others lead it; of what was switched, an environment's own route leads back. */
+function abandon(state: EnvironmentState, work: Deploying, failure: string, now: number): Decided {
+  if (work.how !== 'follow' || state.name !== 'production')
+    return unchanged(withdraw(state, work, failure, now))
+  return {
+    state: { ...state, work: null, message: failure },
+    outcome: { kind: 'failed', revision: work.revision, failure, tell: false },
+  }
+}
+
 function giveUp(state: EnvironmentState, work: Deploying, seen: EnvironmentSeen): Decided {
   const { current } = state
   const isBack = current === null || seen.answer?.digest === current.digest
   // what is not there any more cannot answer, and is no reason to wait for ever
   const tooLong = seen.now - work.since > VERIFY_LIMIT_MS
-  if (!seen.asWanted || (!isBack && !tooLong) || seen.alias !== (current?.version ?? null))
-    return unchanged(state)
+  if (!seen.asWanted || (!isBack && !tooLong) || !isAliasBack(state, work, seen)) return unchanged(state)
   const failure = work.failure ?? 'given up'
   const pendingReturn = afterFailedReturn(state, work, seen.now) ?? state.pendingReturn
   const again =

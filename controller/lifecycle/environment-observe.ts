@@ -10,10 +10,12 @@ import type { RolloutStore } from '../rollouts/rollout-store.ts'
 import type { DeploymentObserver } from '../runtime/facts.ts'
 import type { DeploymentStatus, Runtime } from '../runtime/runtime.ts'
 import { endOfWaiting } from './gates/end-of-version.ts'
-import type { EnvironmentSeen, Found } from './environment-machine.ts'
-import { routesSay, sameEndpoints, wantedRoutes, type Place, type RoutePatch } from './environment-routes.ts'
+import { createFinder, NO_OTHERS, UNKNOWN_OTHERS, type Others } from './environment-found.ts'
+import { routesSay, wantedRoutes, type Place, type RoutePatch } from './environment-routes.ts'
+import type { EnvironmentSeen, PublicRoute } from './environment-seen.ts'
 import type { EnvironmentState } from './environment-state.ts'
 import type { EnvironmentStore } from './environment-store.ts'
+import { registeredAs, type RegisteredAs } from './registered-as.ts'
 
 interface ObserverOptions {
   readonly environments: EnvironmentStore
@@ -21,7 +23,7 @@ interface ObserverOptions {
   readonly gateway: Pick<GatewayClient, 'routes' | 'status'>
   readonly runtime: Runtime & DeploymentObserver
   readonly settings: Pick<EnvironmentSettings, 'readyWithin'>
-  readonly registry: Pick<Registry, 'aliases'>
+  readonly registry: Pick<Registry, 'aliases' | 'get'>
   /** The public route. */
   readonly route: string
   readonly clock: Clock
@@ -45,7 +47,8 @@ export async function askPlace({ url, variant }: Place): Promise<EnvironmentSeen
 
 /** Asks everybody what an environment's next state depends on. Never throws for a peer that is slow, gone or lying. */
 export function createEnvironmentObserver(options: ObserverOptions) {
-  const { environments, rollouts, gateway, runtime, registry, route, clock, log } = options
+  const { gateway, runtime, registry, route, clock, log } = options
+  const find = createFinder(options)
 
   /** Told once, until it answers again. */
   let away = false
@@ -81,6 +84,17 @@ export function createEnvironmentObserver(options: ObserverOptions) {
     }
   }
 
+  /** Of the version that the alias is to lead to. */
+  async function registeredOf({ model, work, current }: EnvironmentState): Promise<RegisteredAs | undefined> {
+    if (!movesAlias(work) || work.kind === 'close') return undefined
+    const placement = work.stage === 'aliasing' ? work.target : current
+    return placement === null ? undefined : registeredAs(registry, model, placement.version)
+  }
+
+  async function findOthers(state: EnvironmentState, publicView: PolicyView | undefined): Promise<Others> {
+    return publicView === undefined ? UNKNOWN_OTHERS : find(state, publicView)
+  }
+
   /** A version that refuses, or that dies again and again, is not waited for until its time is over. */
   async function whyNever(state: EnvironmentState, status: DeploymentStatus): Promise<GateResult | null> {
     const { work } = state
@@ -92,64 +106,6 @@ export function createEnvironmentObserver(options: ObserverOptions) {
     return endOfWaiting({ status, facts, startedAt, now: clock.now(), readyWithinMs }) ?? null
   }
 
-  /** What somebody else led the public route to: a rollout that promoted, an operator, or what was there at the beginning. */
-  async function findOther(state: EnvironmentState, { policy }: PolicyView): Promise<Found | null> {
-    const stable = policy.variants['stable']?.endpoints ?? []
-    const candidate = policy.variants['candidate']?.endpoints ?? []
-    const known = state.work?.kind === 'deploy' ? state.work.target.endpoints : state.current?.endpoints
-    const endpoints = state.name === 'production' ? stable : candidate
-    if (endpoints.length === 0 || sameEndpoints(endpoints, known ?? [])) return null
-    if (state.name === 'production') {
-      if (rollouts.active().some(rollout => rollout.route === route)) return null // it may go back yet
-    } else if (sameEndpoints(endpoints, stable) || wasProduction(endpoints) || isLent(endpoints)) return null
-    const [endpoint = ''] = endpoints
-    const deployment = runtime.at(endpoint)
-    if (deployment?.drilled === true) return null // a rehearsal, not a version on its way
-    const answer = await sameAnswer(endpoints)
-    if (answer === null) return null
-    const placement = { ...answer, deployment: deployment?.id ?? null, endpoints }
-    return { placement, ...whyThere(state, placement) }
-  }
-
-  /** After a promotion the candidate leads to the version that was stable, kept warm: it is no candidate for anything. */
-  function wasProduction(endpoints: readonly string[]): boolean {
-    const ids = new Set(endpoints.map(endpoint => runtime.at(endpoint)?.id ?? endpoint))
-    return environments
-      .history('production')
-      .some(({ deployment, endpoints: there }) =>
-        deployment === null ? there.some(endpoint => ids.has(endpoint)) : ids.has(deployment),
-      )
-  }
-
-  /** While copies of live requests are compared, the candidate's place is lent to what runs in staging. */
-  function isLent(endpoints: readonly string[]): boolean {
-    const { current } = environments.get('staging').state
-    return current !== null && sameEndpoints(endpoints, current.endpoints)
-  }
-
-  function whyThere(state: EnvironmentState, { version, digest, endpoints }: Found['placement']) {
-    if (state.name === 'canary') return { reason: `the public candidate is version ${version}`, good: null }
-    const promoted = rollouts
-      .list()
-      .find(
-        rollout =>
-          rollout.route === route &&
-          rollout.state.phase === 'Promoted' &&
-          rollout.state.candidate.digest === digest &&
-          sameEndpoints(rollout.state.candidate.endpoints, endpoints),
-      )
-    if (promoted !== undefined) {
-      const reason = `rollout ${promoted.name} promoted version ${version}`
-      return { reason, good: reason }
-    }
-    const isFirst = environments.history('production', 1).length === 0
-    if (isFirst) {
-      const reason = `version ${version} served users when the environments began`
-      return { reason, good: reason }
-    }
-    return { reason: `the public route was led to version ${version}`, good: null }
-  }
-
   return async (state: EnvironmentState, place: Place): Promise<EnvironmentLook> => {
     const { work } = state
     const policies = await policiesByRoute(state.name)
@@ -157,27 +113,37 @@ export function createEnvironmentObserver(options: ObserverOptions) {
     const wanted = publicView === undefined ? [] : wantedRoutes(state, place, publicView.policy)
     const starting = work?.kind === 'deploy' && work.stage === 'starting' ? work.target.deployment : null
     const mayFollow = work === null || (work.kind === 'deploy' && work.how === 'follow')
-    const [answer, asWanted, target, alias, found] = await Promise.all([
+    const [answer, asWanted, target, alias, registered, others] = await Promise.all([
       askPlace(place),
       policies !== null && publicView !== undefined && isApplied(policies, wanted),
       starting === null ? NOT_ASKED : runtime.status(starting),
-      work === null ? undefined : aliasOf(state),
-      publicView !== undefined && mayFollow && state.name !== 'staging' ? findOther(state, publicView) : null,
+      movesAlias(work) ? aliasOf(state) : undefined,
+      registeredOf(state),
+      mayFollow && state.name !== 'staging' ? findOthers(state, publicView) : NO_OTHERS,
     ])
     const ending = await whyNever(state, target)
-    const candidateEndpoints = publicView?.policy.variants['candidate']?.endpoints ?? []
-    return {
-      seen: { now: clock.now(), asWanted, target, ending, answer, alias, candidateEndpoints, found },
-      policies,
+    const publicRoute = publicView === undefined ? null : publicRouteOf(publicView)
+    const seen = {
+      now: clock.now(),
+      asWanted,
+      target,
+      ending,
+      answer,
+      alias,
+      registered,
+      publicRoute,
+      ...others,
     }
+    return { seen, policies }
   }
 }
 
-/** All of them must be the same version; null while one does not say what it is. */
-async function sameAnswer(endpoints: readonly string[]): Promise<{ version: string; digest: string } | null> {
-  const asked = endpoints.map(async baseUrl => createServingClient({ baseUrl }).version())
-  const answers = await Promise.all(asked).catch(() => [])
-  const [first] = answers
-  if (first === undefined || answers.some(({ digest }) => digest !== first.digest)) return null
-  return { version: first.model_version, digest: first.digest }
+/** The registry may be away, or slow to say so: it is asked only where something depends on it. */
+function movesAlias(work: EnvironmentState['work']): work is NonNullable<EnvironmentState['work']> {
+  return work !== null && (work.kind === 'close' || work.stage === 'aliasing' || work.stage === 'returning')
+}
+
+function publicRouteOf({ policy: { variants, weights } }: PolicyView): PublicRoute {
+  const endpointsOf = (variant: string) => variants[variant]?.endpoints ?? []
+  return { stable: { endpoints: endpointsOf('stable'), weights }, candidate: endpointsOf('candidate') }
 }

@@ -14,13 +14,16 @@ import type { RolloutStore } from '../rollouts/rollout-store.ts'
 import type { DeploymentObserver } from '../runtime/facts.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import type { Store } from '../store.ts'
-import { nextEnvironment, type Decided, type EnvironmentSeen } from './environment-machine.ts'
+import { nextEnvironment, type Decided } from './environment-machine.ts'
+import { wantedAlias } from './environment-alias.ts'
 import { createFailureTeller } from './environment-failures.ts'
 import { createEnvironmentObserver, type EnvironmentLook } from './environment-observe.ts'
 import { isReturnDue } from './environment-return.ts'
 import { firstPolicy, routesSay, wantedRoutes, type Place } from './environment-routes.ts'
+import type { EnvironmentSeen } from './environment-seen.ts'
 import type { EnvironmentState, Placement } from './environment-state.ts'
 import type { EnvironmentStore } from './environment-store.ts'
+import { instancesWithoutSetting } from './environment-warm.ts'
 import { createSettingsKeeper } from './keep-settings.ts'
 import { needless } from './release.ts'
 import { returnAgain } from './revert.ts'
@@ -84,7 +87,7 @@ export function createEnvironmentReconciler(options: EnvironmentReconcilerOption
     if (outcome !== null) environments.record(state.name, outcome)
     const action = actionOf(before, state, outcome)
     if (action === undefined) return
-    const reason = state.message
+    const reason = state.held ?? state.message
     record(state.name, { action, reason })
     log.info({ environment: state.name, action, version: state.current?.version }, reason)
   }
@@ -98,18 +101,19 @@ export function createEnvironmentReconciler(options: EnvironmentReconcilerOption
     await provideRoute(state, look)
     const { work } = state
     if (work === null) return keepSettings(state)
-    if (work.kind === 'deploy' && work.stage === 'starting') return start(state.name, work.target)
+    if (work.kind === 'deploy' && work.stage === 'starting') return start(state, work.target)
     await switchRoutes(state)
-    const alias = wantedAlias(state)
-    if (alias === undefined || look.seen.alias === undefined) return
+    const alias = wantedAlias(state, look.seen)
+    if (alias === undefined) return
     const { actor, reason } = work
     await registry.setAlias(state.model, state.name, alias, { actor, reason })
   }
 
   /** Asks no registry what it knows already: a return must not wait for one that is away. */
-  async function start(name: EnvironmentName, { deployment, version, digest }: Placement): Promise<void> {
+  async function start(state: EnvironmentState, target: Placement): Promise<void> {
+    const { deployment, version, digest } = target
     if (deployment === null) return
-    const { instances, memoryLimitMiB } = settings[name]
+    const { instances = instancesWithoutSetting(state, target), memoryLimitMiB } = settings[state.name]
     const { model } = where
     await runtime.deploy({ id: deployment, version: { model, version, digest }, instances, memoryLimitMiB })
   }
@@ -215,23 +219,16 @@ export function subjectOf(name: EnvironmentName): string {
   return `environment/${name}`
 }
 
-/** Undefined: the alias is left where it is. */
-function wantedAlias({ work, current }: EnvironmentState): string | null | undefined {
-  if (work === null) return undefined
-  if (work.kind === 'close') return null
-  if (work.stage === 'aliasing') return work.target.version
-  return work.stage === 'returning' ? (current?.version ?? null) : undefined
-}
-
 function actionOf(
-  { work: before }: EnvironmentState,
-  { work: after }: EnvironmentState,
+  { work: before, held }: EnvironmentState,
+  { work: after, held: nowHeld }: EnvironmentState,
   outcome: Decided['outcome'],
 ): string | undefined {
   if (outcome?.kind === 'begun') return outcome.entry.how
   if (outcome?.kind === 'verified') return 'deployed'
   if (outcome?.kind === 'failed') return 'deployment-failed'
   if (outcome?.kind === 'closed') return 'stopped'
+  if (nowHeld !== null && nowHeld !== held) return 'not-followed'
   const stage = (work: typeof before) => (work?.kind === 'deploy' ? work.stage : undefined)
   const entered = stage(after)
   return entered === stage(before) ? undefined : entered

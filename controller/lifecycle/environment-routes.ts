@@ -2,7 +2,7 @@ import type { PolicyView } from '../../client/gateway.ts'
 import type { EnvironmentName, EnvironmentPlaces } from '../../contract/environment.ts'
 import type { RoutePolicy } from '../../contract/policy.ts'
 import { saysAll } from '../recorded-gateway.ts'
-import type { EnvironmentState } from './environment-state.ts'
+import { wasSwitched, type Deploying, type EnvironmentState } from './environment-state.ts'
 
 // Which routes of the gateway lead to an environment, and what they are to say. Production is the public route's stable,
 // canary its candidate; staging and canary have a route with a listener of their own, so that they can be asked by themselves.
@@ -31,20 +31,54 @@ export interface RoutePatch {
 
 /** A route is changed only while a deployment is under way; otherwise others may change it, and are followed. */
 export function wantedRoutes(
-  { current, work }: EnvironmentState,
+  state: EnvironmentState,
   place: Place,
   publicPolicy: RoutePolicy,
 ): readonly RoutePatch[] {
-  if (work === null || (work.kind === 'deploy' && work.stage === 'starting')) return []
-  const forward = work.kind === 'deploy' && work.stage !== 'returning'
-  const follows = work.kind === 'deploy' && work.how === 'follow' && forward
-  if (follows && place.name === 'production') return [] // it leads there already, with weights that others chose
-  const endpoints = forward ? work.target.endpoints : work.kind === 'close' ? [] : (current?.endpoints ?? [])
+  const { work } = state
+  if (work === null) return []
+  if (work.kind === 'close') return routesTo([], place, publicPolicy)
+  switch (work.stage) {
+    case 'starting':
+      return []
+    case 'switching':
+    case 'aliasing': {
+      const { endpoints } = work.target
+      if (work.how !== 'follow') return routesTo(endpoints, place, publicPolicy)
+      // the public route leads there already, with weights that others chose
+      return place.name === 'production' ? [] : [ownRoute(place, endpoints)]
+    }
+    case 'returning':
+      return routesBack(state, work, { place, publicPolicy })
+  }
+}
+
+function routesTo(
+  endpoints: readonly string[],
+  place: Place,
+  publicPolicy: RoutePolicy,
+): readonly RoutePatch[] {
   if (place.name === 'production') return [productionPatch(publicPolicy, endpoints)]
-  const own = { route: place.route, patch: ownPatch(place, endpoints) }
-  if (place.name === 'staging' || follows) return [own]
-  const candidate = work.kind === 'deploy' && !forward ? work.candidateBefore : endpoints
-  return candidate === null ? [own] : [own, candidatePatch(publicPolicy, candidate)]
+  const own = ownRoute(place, endpoints)
+  return place.name === 'staging' ? [own] : [own, candidatePatch(publicPolicy, endpoints)]
+}
+
+/** Only what was switched is led back, and to what was there before, whoever had led it there. */
+function routesBack(
+  { current }: EnvironmentState,
+  work: Deploying,
+  { place, publicPolicy }: { readonly place: Place; readonly publicPolicy: RoutePolicy },
+): readonly RoutePatch[] {
+  if (!wasSwitched(work)) return []
+  const { how, candidateBefore, stableBefore } = work
+  const endpoints = current?.endpoints ?? []
+  if (place.name === 'production') {
+    const { endpoints: stable, weights } = stableBefore ?? { endpoints, weights: undefined }
+    return [productionPatch(publicPolicy, stable, weights)]
+  }
+  const own = ownRoute(place, endpoints)
+  const alone = place.name === 'staging' || how === 'follow' || candidateBefore === null
+  return alone ? [own] : [own, candidatePatch(publicPolicy, candidateBefore)]
 }
 
 /** Whether every route says what is wanted of it. */
@@ -79,6 +113,10 @@ const OF_VARIANTS: ReadonlySet<string> = new Set([
   'notice',
 ])
 
+function ownRoute(place: Place, endpoints: readonly string[]): RoutePatch {
+  return { route: place.route, patch: ownPatch(place, endpoints) }
+}
+
 function ownPatch({ variant }: Place, endpoints: readonly string[]) {
   return {
     variants: { [variant]: { endpoints } },
@@ -87,7 +125,11 @@ function ownPatch({ variant }: Place, endpoints: readonly string[]) {
 }
 
 /** One atomic switch; what was stable stays reachable as the candidate where the two change places. */
-function productionPatch({ name, variants }: RoutePolicy, endpoints: readonly string[]): RoutePatch {
+function productionPatch(
+  { name, variants }: RoutePolicy,
+  endpoints: readonly string[],
+  weightsBefore: Weights = {},
+): RoutePatch {
   const stable = variants['stable']?.endpoints ?? []
   const changesPlaces =
     endpoints.length > 0 && sameEndpoints(variants['candidate']?.endpoints ?? [], endpoints)
@@ -97,24 +139,35 @@ function productionPatch({ name, variants }: RoutePolicy, endpoints: readonly st
     route: name,
     patch: {
       variants: { stable: { endpoints }, ...candidate },
-      weights: weightsOf(variants, endpoints.length === 0 ? 0 : 100),
+      weights: asBefore(variants, weightsBefore) ?? weightsOf(variants, endpoints.length === 0 ? 0 : 100),
     },
   }
 }
 
-function candidatePatch({ name, variants }: RoutePolicy, endpoints: readonly string[]): RoutePatch {
+/** Its weights are touched only where users would be led to another version than before. */
+function candidatePatch({ name, variants, weights }: RoutePolicy, endpoints: readonly string[]): RoutePatch {
   const stable = variants['stable']?.endpoints ?? []
+  const hasUsers = (weights['candidate'] ?? 0) > 0
   return {
     route: name,
     patch: {
       variants: { candidate: { endpoints } },
-      weights: weightsOf({ ...variants, candidate: {} }, stable.length === 0 ? 0 : 100),
+      weights: hasUsers ? weightsOf(variants, stable.length === 0 ? 0 : 100) : { candidate: 0 },
     },
   }
 }
 
-function weightsOf(variants: object, stable: number): Readonly<Record<string, number>> {
+type Weights = Readonly<Record<string, number>>
+
+function weightsOf(variants: object, stable: number): Weights {
   return Object.fromEntries(Object.keys(variants).map(name => [name, name === 'stable' ? stable : 0]))
+}
+
+/** Undefined where nothing is known, or the variants are others by now, so that they would not add up. */
+function asBefore(variants: object, before: Weights): Weights | undefined {
+  const names = Object.keys(before)
+  const isSame = names.length === Object.keys(variants).length && names.every(name => name in variants)
+  return isSame ? before : undefined
 }
 
 export function sameEndpoints(a: readonly string[], b: readonly string[]): boolean {

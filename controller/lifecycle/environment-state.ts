@@ -39,14 +39,22 @@ export interface Deploying {
   readonly target: Placement
   /** Why it counts as seen good once it is verified; null: its gates have yet to say. */
   readonly good: string | null
-  /** What the public candidate led to before; null where it was not changed. */
+  /** What the public candidate led to before; null: nothing was switched. */
   readonly candidateBefore: readonly string[] | null
+  /** The same of its stable, with the weights of all variants. */
+  readonly stableBefore: StableBefore | null
   /** Why it is given up. */
   readonly failure: string | null
   /** Which gate a version fails that will never be ready. */
   readonly gate: GateResult | null
   /** A return that is tried again if it comes to nothing, and who decided it; null: one try. */
   readonly returns: Decider | null
+}
+
+export interface StableBefore {
+  readonly endpoints: readonly string[]
+  /** Percent by variant. */
+  readonly weights: Readonly<Record<string, number>>
 }
 
 interface Decider {
@@ -84,6 +92,8 @@ export interface EnvironmentState {
   readonly work: Deploying | Closing | null
   readonly warm: readonly Warm[]
   readonly pendingReturn: PendingReturn | null
+  /** Why what the public route leads to is not followed; null: it is what runs here, or nothing. */
+  readonly held: string | null
   readonly message: string
 }
 
@@ -107,11 +117,16 @@ export interface HistoryEntry extends Running {
 }
 
 export function emptyEnvironment(name: EnvironmentName, model: string): EnvironmentState {
-  const nothing = { current: null, work: null, warm: [], pendingReturn: null }
+  const nothing = { current: null, work: null, warm: [], pendingReturn: null, held: null }
   return { name, model, revision: 0, ...nothing, message: 'no version yet' }
 }
 
 /** Whether it was seen good, and nothing bad since. */
 export function isGood(entry: HistoryEntry | undefined): boolean {
   return entry !== undefined && entry.goodAt !== null && entry.failure === null
+}
+
+/** Whether routes led to it, or its alias may have moved: there is something to lead back. */
+export function wasSwitched({ how, candidateBefore }: Deploying): boolean {
+  return how === 'follow' || candidateBefore !== null
 }

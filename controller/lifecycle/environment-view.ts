@@ -4,8 +4,8 @@ import type {
   EnvironmentView,
   GatesRun,
 } from '../../contract/environment.ts'
-import type { EnvironmentSeen } from './environment-machine.ts'
 import type { Place } from './environment-routes.ts'
+import type { EnvironmentSeen } from './environment-seen.ts'
 import { isGood, type EnvironmentState, type HistoryEntry } from './environment-state.ts'
 import type { StoredEnvironment } from './environment-store.ts'
 
@@ -40,7 +40,7 @@ export function environmentView(
     },
     settings: { instances: settings.instances ?? null, memoryLimitMiB: settings.memoryLimitMiB ?? null },
     health: healthOf(state, answer),
-    message: state.message,
+    message: state.held ?? state.message,
     deploying:
       work?.kind === 'deploy'
         ? { version: work.target.version, revision: work.revision, how: work.how, stage: work.stage }

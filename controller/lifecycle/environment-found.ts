@@ -1,0 +1,112 @@
+import type { PolicyView } from '../../client/gateway.ts'
+import { createServingClient } from '../../client/serving.ts'
+import type { Registry } from '../registry/registry.ts'
+import type { RolloutStore } from '../rollouts/rollout-store.ts'
+import type { Runtime } from '../runtime/runtime.ts'
+import { sameEndpoints } from './environment-routes.ts'
+import type { Found } from './environment-seen.ts'
+import type { EnvironmentState, Placement } from './environment-state.ts'
+import type { EnvironmentStore } from './environment-store.ts'
+import { registeredAs, whyNotRegistered } from './registered-as.ts'
+
+interface FinderOptions {
+  readonly environments: EnvironmentStore
+  readonly rollouts: Pick<RolloutStore, 'active' | 'list'>
+  readonly runtime: Pick<Runtime, 'at'>
+  readonly registry: Pick<Registry, 'get'>
+  /** The public route. */
+  readonly route: string
+}
+
+/** What the public route leads to by somebody else's doing, and why it is not followed where it cannot be. */
+export interface Others {
+  readonly found: Found | null
+  /** Null: nothing is in the way. Undefined: that could not be found out. */
+  readonly held: string | null | undefined
+}
+
+export const NO_OTHERS: Others = { found: null, held: null }
+export const UNKNOWN_OTHERS: Others = { found: null, held: undefined }
+
+/** Finds what somebody else led the public route to: a rollout that promoted, an operator, or what was there at the beginning. */
+export function createFinder({ environments, rollouts, runtime, registry, route }: FinderOptions) {
+  const isRolloutUnderWay = () => rollouts.active().some(rollout => rollout.route === route)
+
+  return async (state: EnvironmentState, { policy }: PolicyView): Promise<Others> => {
+    const stable = policy.variants['stable']?.endpoints ?? []
+    const candidate = policy.variants['candidate']?.endpoints ?? []
+    const known = state.work?.kind === 'deploy' ? state.work.target.endpoints : state.current?.endpoints
+    const endpoints = state.name === 'production' ? stable : candidate
+    if (endpoints.length === 0 || sameEndpoints(endpoints, known ?? [])) return NO_OTHERS
+    if (state.name === 'production') {
+      if (isRolloutUnderWay()) return NO_OTHERS // it may go back yet
+    } else if (sameEndpoints(endpoints, stable) || wasProduction(endpoints) || isLent(endpoints))
+      return NO_OTHERS
+    const [endpoint = ''] = endpoints
+    const deployment = runtime.at(endpoint)
+    if (deployment?.drilled === true) return NO_OTHERS // a rehearsal, not a version on its way
+    const answer = await sameAnswer(endpoints)
+    if (answer === null) return NO_OTHERS
+    return follow(state, { ...answer, deployment: deployment?.id ?? null, endpoints })
+  }
+
+  /** Only what the registry knows by exactly this digest: an alias is to lead to it. */
+  async function follow(state: EnvironmentState, placement: Placement): Promise<Others> {
+    const { version, digest } = placement
+    const as = await registeredAs(registry, state.model, version)
+    if (as === undefined) return UNKNOWN_OTHERS
+    const why = whyNotRegistered(placement, as)
+    if (why === null) return { found: { placement, ...whyThere(state, placement) }, held: null }
+    const lead = state.name === 'production' ? 'the public route leads to' : 'the public candidate is'
+    const held = `${lead} what calls itself version ${version} (${digest}), but ${why}: it is not followed`
+    return { found: null, held }
+  }
+
+  /** After a promotion the candidate leads to the version that was stable, kept warm: it is no candidate for anything. */
+  function wasProduction(endpoints: readonly string[]): boolean {
+    const ids = new Set(endpoints.map(endpoint => runtime.at(endpoint)?.id ?? endpoint))
+    return environments
+      .history('production')
+      .some(({ deployment, endpoints: there }) =>
+        deployment === null ? there.some(endpoint => ids.has(endpoint)) : ids.has(deployment),
+      )
+  }
+
+  /** While copies of live requests are compared, the candidate's place is lent to what runs in staging. */
+  function isLent(endpoints: readonly string[]): boolean {
+    const { current } = environments.get('staging').state
+    return current !== null && sameEndpoints(endpoints, current.endpoints)
+  }
+
+  function whyThere(state: EnvironmentState, { version, digest, endpoints }: Placement) {
+    if (state.name === 'canary') return { reason: `the public candidate is version ${version}`, good: null }
+    const promoted = rollouts
+      .list()
+      .find(
+        rollout =>
+          rollout.route === route &&
+          rollout.state.phase === 'Promoted' &&
+          rollout.state.candidate.digest === digest &&
+          sameEndpoints(rollout.state.candidate.endpoints, endpoints),
+      )
+    if (promoted !== undefined) {
+      const reason = `rollout ${promoted.name} promoted version ${version}`
+      return { reason, good: reason }
+    }
+    const isFirst = environments.history('production', 1).length === 0
+    if (isFirst) {
+      const reason = `version ${version} served users when the environments began`
+      return { reason, good: reason }
+    }
+    return { reason: `the public route was led to version ${version}`, good: null }
+  }
+}
+
+/** All of them must be the same version; null while one does not say what it is. */
+async function sameAnswer(endpoints: readonly string[]): Promise<{ version: string; digest: string } | null> {
+  const asked = endpoints.map(async baseUrl => createServingClient({ baseUrl }).version())
+  const answers = await Promise.all(asked).catch(() => [])
+  const [first] = answers
+  if (first === undefined || answers.some(({ digest }) => digest !== first.digest)) return null
+  return { version: first.model_version, digest: first.digest }
+}
