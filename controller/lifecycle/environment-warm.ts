@@ -1,4 +1,4 @@
-import type { Deploying, EnvironmentState, Warm } from './environment-state.ts'
+import type { Deploying, EnvironmentState, Placement, Warm } from './environment-state.ts'
 
 /** What was replaced stays ready to be returned to; what was left because it is bad does not. */
 export function warmAfter(
@@ -19,4 +19,15 @@ export function letCool(state: EnvironmentState, now: number): EnvironmentState 
 /** What was kept warm and came to nothing when it was returned to is none to come back to. */
 export function withoutBroken({ warm }: EnvironmentState, { target }: Deploying): readonly Warm[] {
   return warm.filter(({ deployment }) => deployment !== target.deployment)
+}
+
+/**
+ * With how many processes a deployment begins that no setting counts; undefined: as many as there are, or one. What serves users
+ * needed as many as it has, which a rollout may have brought or a person chosen; what is kept warm is not to wait for more.
+ */
+export function instancesWithoutSetting(
+  { name, current }: EnvironmentState,
+  { endpoints }: Placement,
+): number | undefined {
+  return name === 'production' && endpoints.length === 0 ? current?.endpoints.length : undefined
 }

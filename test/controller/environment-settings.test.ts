@@ -104,6 +104,39 @@ t.test('without them what a rollout brought is left as it is', async t => {
   t.same(world.runtime.scaled, [])
 })
 
+// A return that had to be started anew once began with one process where the traffic had needed several.
+t.test('without them what takes production over begins with as many as served users before', async t => {
+  const { world, lifecycle, look, stable } = await begun(t, {})
+  const three = await world.runtime.place('food11-r', '2', 3)
+  world.gateway.write({
+    ...world.gateway.policy('food11'),
+    variants: { stable: { endpoints: three }, candidate: { endpoints: [] } },
+  })
+  await look()
+  world.clock.forward(11 * 60_000) // version 1 is not kept warm any more
+  await look()
+  const roll = await lifecycle.environments.prepareRollback('production', { actor: 'ada', reason: 'bad' })
+  roll()
+  await lifecycle.settle('production')
+  t.match(lifecycle.environments.view('production'), { current: { version: '1', instances: 3 } })
+  t.equal(stable().length, 3)
+  await provenInStaging(lifecycle, '3')
+  t.match(lifecycle.environments.view('staging'), { current: { version: '3', instances: 1 } })
+})
+
+t.test('what is kept warm takes over as it is, at once', async t => {
+  const { world, lifecycle, look } = await begun(t, {})
+  const three = await world.runtime.place('food11-r', '2', 3)
+  world.gateway.write({
+    ...world.gateway.policy('food11'),
+    variants: { stable: { endpoints: three }, candidate: { endpoints: [] } },
+  })
+  await look()
+  const roll = await lifecycle.environments.prepareRollback('production', { actor: 'ada', reason: 'bad' })
+  roll()
+  t.match(await lifecycle.settle('production'), { current: { version: '1', instances: 1 } })
+})
+
 t.test('what is promoted by hand begins with them', async t => {
   const { world, lifecycle } = await begun(t, { staging: { instances: 2, memoryLimitMiB: 256 } })
   await provenInStaging(lifecycle, '2')
