@@ -41,8 +41,8 @@ export function addEvents(app: FastifyInstance, { store, audit }: EventOptions):
     let seq = lastSeq
     const told = new Map<string, number>()
     const news = () => {
-      const changed = latest().filter(({ name, version }) => told.get(name) !== version)
-      for (const { name, version } of changed) told.set(name, version)
+      const changed = latest().filter(({ name, changes }) => told.get(name) !== changes)
+      for (const { name, changes } of changed) told.set(name, changes)
       const states = changed.map(rollout => eventOf('rollout', rolloutView(rollout))).join('')
       const last = newest()
       const text = recordsBetween(seq, last) + states

@@ -109,6 +109,10 @@ const MIGRATIONS = [
      version INTEGER NOT NULL, created_at INTEGER NOT NULL) STRICT`,
   // an environment may allow its processes less memory than their manifests
   `ALTER TABLE processes ADD COLUMN memory_limit_mib INTEGER`,
+  // an ETag that every look changed guarded nothing
+  `ALTER TABLE rollouts RENAME COLUMN version TO changes;
+   ALTER TABLE rollouts ADD COLUMN version INTEGER NOT NULL DEFAULT 1;
+   UPDATE rollouts SET version = changes`,
 ]
 
 function migrate(db: DatabaseSync): void {

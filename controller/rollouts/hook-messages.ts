@@ -35,8 +35,8 @@ interface Transition {
   /** Undefined: it was created. */
   readonly before: RolloutState | undefined
   readonly after: RolloutState
-  /** Of the rollout after it; tells one transition from the others. */
-  readonly version: number
+  /** Of the rollout, this one included; tells one transition from the others. */
+  readonly changes: number
   readonly now: number
 }
 
@@ -62,11 +62,11 @@ function ofType({ spec }: Transition, ...types: readonly Webhook['type'][]): rea
 }
 
 function events(transition: Transition): readonly HookCall[] {
-  const { name, before, after, version, now } = transition
-  const changes = before ? describeChanges(before, after) : [{ action: 'start', reason: after.message }]
+  const { name, before, after, changes, now } = transition
+  const told = before ? describeChanges(before, after) : [{ action: 'start', reason: after.message }]
   return ofType(transition, 'event').flatMap(hook =>
-    changes.map((change, index) => ({
-      key: `${name}/event/${version}.${index}/${hook.name}`,
+    told.map((change, index) => ({
+      key: `${name}/event/${changes}.${index}/${hook.name}`,
       name: hook.name,
       hook,
       payload: payloadOf(transition, hook, {

@@ -30,9 +30,9 @@ export function createHooks({ outbox, clock }: { readonly outbox: Outbox; readon
     },
     changed(before: StoredRollout | undefined, after: StoredRollout): void {
       if (!hasHooks(after)) return
-      const { name, route, file, state, version } = after
+      const { name, route, file, state, changes } = after
       const { interval } = file.spec.analysis
-      const about = { name, route, spec: file.spec, before: before?.state, after: state, version }
+      const about = { name, route, spec: file.spec, before: before?.state, after: state, changes }
       const due = hooksDue({ ...about, now: clock.now() })
       for (const prefix of due.close) outbox.close(prefix)
       for (const call of due.tell) outbox.tell({ ...sendable(name, call), keepTryingMs: DAY_MS })

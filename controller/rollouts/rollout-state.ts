@@ -188,6 +188,24 @@ export function isFirst({ stable }: Partial<Pick<RolloutState, 'stable'>>): bool
   return stable?.endpoints.length === 0
 }
 
+/**
+ * Where a rollout stands, as far as a person's verb depends on it: a verb given with If-Match is refused once this has changed.
+ * Evidence, sentences, forecasts, processes and the weight within a step change at every look, and change nothing about it.
+ */
+export function standOf({ phase, cause, step, gate, recreation, experiment, ...state }: RolloutState) {
+  return {
+    phase,
+    cause,
+    step,
+    gate: gate && { type: gate.type, move: gate.move },
+    interruption: recreation && recreation.stage,
+    fallen: experiment && experiment.fallen.map(({ variant }) => variant),
+    winner: experiment && experiment.winner,
+    candidate: state.candidate.digest,
+    warnings: state.warnings.map(({ name }) => name),
+  }
+}
+
 export function isOver(state: RolloutState): boolean {
   return TERMINAL_PHASES.has(state.phase)
 }

@@ -1,7 +1,8 @@
+import { isDeepStrictEqual } from 'node:util'
 import { look as lookSchema, type Look } from '../../contract/history.ts'
 import { rolloutFile, type RolloutFile } from '../../contract/rollout.ts'
 import type { Store } from '../store.ts'
-import { isOver, LATER_FIELDS, type RolloutState } from './rollout-state.ts'
+import { isOver, LATER_FIELDS, standOf, type RolloutState } from './rollout-state.ts'
 
 export interface StoredRollout {
   readonly name: string
@@ -11,8 +12,10 @@ export interface StoredRollout {
   /** As it was written. */
   readonly source: Readonly<Record<string, unknown>>
   readonly state: RolloutState
-  /** Grows by one with every change of the state; the ETag of the API. */
+  /** Grows by one whenever `standOf` the state changes; the ETag of the API. */
   readonly version: number
+  /** Grows by one with every change of the state. */
+  readonly changes: number
 }
 
 export interface RolloutStore {
@@ -30,7 +33,7 @@ export interface RolloutStore {
 }
 
 export function createRolloutStore({ db }: Store): RolloutStore {
-  const columns = 'SELECT name, route, file, state, version FROM rollouts'
+  const columns = 'SELECT name, route, file, state, version, changes FROM rollouts'
   const byName = db.prepare(`${columns} WHERE name = ?`)
   const all = db.prepare(`${columns} ORDER BY created_at DESC, rowid DESC LIMIT 1000`)
   const active = db.prepare(`${columns} WHERE active = 1 ORDER BY created_at`)
@@ -38,9 +41,11 @@ export function createRolloutStore({ db }: Store): RolloutStore {
     `${columns} WHERE rowid IN (SELECT max(rowid) FROM rollouts GROUP BY route) ORDER BY route LIMIT 1000`,
   )
   const insert = db.prepare(
-    'INSERT INTO rollouts (name, route, file, state, active, version, created_at) VALUES (?, ?, ?, ?, ?, 1, ?)',
+    'INSERT INTO rollouts (name, route, file, state, active, version, changes, created_at) VALUES (?, ?, ?, ?, ?, 1, 1, ?)',
   )
-  const update = db.prepare('UPDATE rollouts SET state = ?, active = ?, version = version + 1 WHERE name = ?')
+  const update = db.prepare(
+    'UPDATE rollouts SET state = ?, active = ?, changes = changes + 1, version = version + ? WHERE name = ?',
+  )
   const insertLook = db.prepare(
     'INSERT INTO looks (rollout, seq, look) SELECT ?1, coalesce(max(seq), 0) + 1, ?2 FROM looks WHERE rollout = ?1',
   )
@@ -63,7 +68,11 @@ export function createRolloutStore({ db }: Store): RolloutStore {
         state.startedAt,
       )
     },
-    save: (name, state) => void update.run(JSON.stringify(state), isOver(state) ? 0 : 1, name),
+    save(name, state) {
+      const row = byName.get(name)
+      const moved = row !== undefined && !isDeepStrictEqual(standOf(toRollout(row).state), standOf(state))
+      update.run(JSON.stringify(state), isOver(state) ? 0 : 1, moved ? 1 : 0, name)
+    },
     appendLook: (name, look) => void insertLook.run(name, JSON.stringify(look)),
     looks: name => selectLooks.all(name).map(row => lookSchema.parse(JSON.parse(String(row['look'])))),
   }
@@ -78,5 +87,6 @@ function toRollout(row: Record<string, unknown>): StoredRollout {
     file: rolloutFile.parse(source),
     state: { ...LATER_FIELDS, ...(JSON.parse(String(row['state'])) as RolloutState) },
     version: Number(row['version']),
+    changes: Number(row['changes']),
   }
 }

@@ -108,6 +108,25 @@ t.test('a repeated skip-step skips once, also by a controller that was started a
   t.match(await post(second, skip, { 'idempotency-key': 'x'.repeat(256) }), { status: 400 })
 })
 
+t.test('an ETag outlasts looks that change nothing but the evidence, and no step', async t => {
+  const world = await startWorld(t)
+  const control = await startControl(t, world)
+  const steps = [{ setWeight: 10 }, { pause: { duration: '1h' } }, { approval: {} }]
+  const { name, version } = await control.client.startRollout(rolloutOf({ strategy: { canary: { steps } } }))
+  const traffic = { name, seconds: 5, requestsPerSecond: 40 }
+  await pass(world, control, traffic)
+  const seen = await control.client.rollout(name)
+  t.match(seen, { weight: 10, step: { index: 1 } })
+  t.ok(seen.version > version, 'each step is another place')
+  await pass(world, control, traffic)
+  const later = await control.client.rollout(name)
+  t.notSame(later.decision, seen.decision)
+  t.equal(later.version, seen.version)
+  const skip = () => post(control, `/v1/rollouts/${name}/skip-step`, { 'if-match': `"${seen.version}"` })
+  t.match(await skip(), { status: 200, body: { step: { index: 2 } } })
+  t.match(await skip(), { status: 412 })
+})
+
 t.test('retry is guarded, gives its reason to the audit, and refuses what it does not know', async t => {
   const world = await startWorld(t)
   const control = await startControl(t, world)
