@@ -1,8 +1,10 @@
 import type { EnvironmentName } from '../../contract/environment.ts'
+import { ALIASES, type Alias } from '../../contract/registry.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { Store } from '../store.ts'
 import type { HistoryEntry } from './environment-state.ts'
 import type { EnvironmentStore } from './environment-store.ts'
+import { isRegistered, registeredAs } from './registered-as.ts'
 
 interface FailuresOptions {
   readonly store: Store
@@ -19,10 +21,27 @@ export function createFailureTeller({ store, environments, registry, model }: Fa
   /** The version stays registered, with the reason, and no alias leads to it but of an environment that still runs it. */
   async function markFailed({ version, failure, actor }: HistoryEntry): Promise<void> {
     const decision = { actor, reason: failure ?? 'it failed' }
+    const as = await registeredAs(registry, model, version)
+    if (as !== undefined && 'problem' in as) return // nobody can take it again: it was removed
     const { failed } = await registry.get(model, version) // two environments may return from it, with words of their own
     if (failed === null) await registry.markFailed(model, version, decision)
-    const { development } = await registry.aliases(model)
-    if (development === version) await registry.setAlias(model, 'development', null, decision)
+    const aliases = await registry.aliases(model)
+    for (const alias of ALIASES) {
+      const instead = aliases[alias] === version ? await aliasInstead(alias, version) : undefined
+      if (instead !== undefined)
+        await registry.setAlias(model, alias, instead, { ...decision, expected: version })
+    }
+  }
+
+  /** People move aliases, too; undefined: its environment runs the version, or moves its alias itself. */
+  async function aliasInstead(alias: Alias, version: string): Promise<string | null | undefined> {
+    if (alias === 'development') return null
+    const { current, work } = environments.get(alias).state
+    if (work !== null || current?.version === version) return undefined
+    if (current === null) return null
+    return isRegistered(current, await registeredAs(registry, model, current.version))
+      ? current.version
+      : null
   }
 
   return async (name: EnvironmentName): Promise<void> => {
