@@ -5,14 +5,14 @@ import type { RolloutStore } from '../rollouts/rollout-store.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { sameEndpoints } from './environment-routes.ts'
 import type { Found } from './environment-seen.ts'
-import type { EnvironmentState, Placement } from './environment-state.ts'
+import { isGood, type EnvironmentState, type Placement } from './environment-state.ts'
 import type { EnvironmentStore } from './environment-store.ts'
 import { registeredAs, whyNotRegistered } from './registered-as.ts'
 
 interface FinderOptions {
   readonly environments: EnvironmentStore
   readonly rollouts: Pick<RolloutStore, 'active' | 'list'>
-  readonly runtime: Pick<Runtime, 'at'>
+  readonly runtime: Pick<Runtime, 'at' | 'status'>
   readonly registry: Pick<Registry, 'get'>
   /** The public route. */
   readonly route: string
@@ -37,6 +37,7 @@ export function createFinder({ environments, rollouts, runtime, registry, route 
     const candidate = policy.variants['candidate']?.endpoints ?? []
     const known = state.work?.kind === 'deploy' ? state.work.target.endpoints : state.current?.endpoints
     const endpoints = state.name === 'production' ? stable : candidate
+    if (state.name === 'canary' && endpoints.length === 0) return takenOver(state)
     if (endpoints.length === 0 || sameEndpoints(endpoints, known ?? [])) return NO_OTHERS
     if (state.name === 'production') {
       if (isRolloutUnderWay()) return NO_OTHERS // it may go back yet
@@ -47,7 +48,28 @@ export function createFinder({ environments, rollouts, runtime, registry, route 
     if (deployment?.drilled === true) return NO_OTHERS // a rehearsal, not a version on its way
     const answer = await sameAnswer(endpoints)
     if (answer === null) return NO_OTHERS
+    // a rollout's own processes of what runs here: it stops them itself where it is withdrawn
+    const isOfRollout = state.name === 'canary' && isRolloutUnderWay()
+    if (isOfRollout && answer.digest === state.current?.digest) return NO_OTHERS
     return follow(state, { ...answer, deployment: deployment?.id ?? null, endpoints })
+  }
+
+  /**
+   * A rollout that exchanges versions, because two of them do not fit side by side, promotes processes of its own, and stops those
+   * that canary ran: what production has taken over is canary's, too.
+   */
+  async function takenOver({ current, work }: EnvironmentState): Promise<Others> {
+    const { current: production } = environments.get('production').state
+    if (work !== null || current === null || current.deployment === null || isRolloutUnderWay())
+      return NO_OTHERS
+    if (production?.digest !== current.digest || production.deployment === current.deployment)
+      return NO_OTHERS
+    const { kind } = await runtime.status(current.deployment)
+    if (kind !== 'absent' && kind !== 'stopping') return NO_OTHERS
+    const reason = `production has taken version ${production.version} over`
+    const entry = environments.entry('production', production.revision)
+    const { revision: _, ...placement } = production
+    return { found: { placement, reason, good: isGood(entry) ? reason : null }, held: null }
   }
 
   /** Only what the registry knows by exactly this digest: an alias is to lead to it. */

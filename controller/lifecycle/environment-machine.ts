@@ -2,7 +2,7 @@ import type { How } from '../../contract/environment.ts'
 import type { GateResult } from '../../contract/gate.ts'
 import { isAliasBack } from './environment-alias.ts'
 import { afterFailedReturn, describeReturn } from './environment-return.ts'
-import { sameEndpoints } from './environment-routes.ts'
+import { leadsThere } from './environment-routes.ts'
 import type { EnvironmentSeen, Found } from './environment-seen.ts'
 import { letCool, warmAfter, withoutBroken } from './environment-warm.ts'
 import type { Closing, Deploying, EnvironmentState, HistoryEntry, Placement } from './environment-state.ts'
@@ -194,7 +194,7 @@ function isSame(a: Placement, b: Placement): boolean {
 
 function verify(state: EnvironmentState, work: Deploying, seen: EnvironmentSeen): Decided {
   const { version, digest } = work.target
-  if (work.how === 'follow' && leadsElsewhere(state, work, seen))
+  if (work.how === 'follow' && !leadsThere(state.name, seen.publicRoute, work.target.endpoints))
     return abandon(state, work, 'the public route leads elsewhere by now', seen.now)
   if (seen.asWanted && seen.answer?.digest === digest) {
     const aliasing = { ...work, stage: 'aliasing' as const, since: seen.now }
@@ -243,16 +243,6 @@ function awaitAlias(
     },
     outcome: { kind: 'verified', revision, at: seen.now, good, placement: target },
   }
-}
-
-function leadsElsewhere(
-  { name }: EnvironmentState,
-  { target }: Deploying,
-  { publicRoute }: EnvironmentSeen,
-): boolean {
-  if (publicRoute === null) return false
-  const there = name === 'production' ? publicRoute.stable.endpoints : publicRoute.candidate
-  return !sameEndpoints(there, target.endpoints)
 }
 
 /** The public route is left as others lead it; of what was switched, an environment's own route leads back. */

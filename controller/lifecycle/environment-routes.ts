@@ -2,6 +2,7 @@ import type { PolicyView } from '../../client/gateway.ts'
 import type { EnvironmentName, EnvironmentPlaces } from '../../contract/environment.ts'
 import type { RoutePolicy } from '../../contract/policy.ts'
 import { saysAll } from '../recorded-gateway.ts'
+import type { PublicRoute } from './environment-seen.ts'
 import { wasSwitched, type Deploying, type EnvironmentState } from './environment-state.ts'
 
 // Which routes of the gateway lead to an environment, and what they are to say. Production is the public route's stable,
@@ -79,6 +80,18 @@ function routesBack(
   const own = ownRoute(place, endpoints)
   const alone = place.name === 'staging' || how === 'follow' || candidateBefore === null
   return alone ? [own] : [own, candidatePatch(publicPolicy, candidateBefore)]
+}
+
+/** Whether the public route still leads where it was followed to; what is not known is no reason to think otherwise. */
+export function leadsThere(
+  name: EnvironmentName,
+  publicRoute: PublicRoute | null,
+  endpoints: readonly string[],
+): boolean {
+  if (publicRoute === null) return true
+  const { stable, candidate } = publicRoute
+  const places = name === 'production' ? [stable.endpoints] : [candidate, stable.endpoints]
+  return places.some(place => sameEndpoints(place, endpoints))
 }
 
 /** Whether every route says what is wanted of it. */
