@@ -113,6 +113,8 @@ const MIGRATIONS = [
   `ALTER TABLE rollouts RENAME COLUMN version TO changes;
    ALTER TABLE rollouts ADD COLUMN version INTEGER NOT NULL DEFAULT 1;
    UPDATE rollouts SET version = changes`,
+  // gates that a person runs, with what they found so far, so that none is forgotten with its controller
+  `CREATE TABLE environment_gates (environment TEXT PRIMARY KEY REFERENCES environments (name), run TEXT NOT NULL) STRICT`,
 ]
 
 function migrate(db: DatabaseSync): void {

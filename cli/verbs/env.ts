@@ -87,10 +87,7 @@ async function gates(name: string, options: GatesOptions): Promise<void> {
   for (;;) {
     const run = view.gates
     if (run === null || run.startedAt !== began)
-      throw new WeirError(
-        'not_ready',
-        'another version runs there by now, or the controller was started again: run the gates again',
-      )
+      throw new WeirError('not_ready', 'another version runs there by now: run the gates on that')
     if (!options.json) for (const result of run.results.slice(shown)) print(gateLine(result))
     shown = run.results.length
     if (run.endedAt !== null || !options.wait) break

@@ -1,4 +1,9 @@
-import type { EnvironmentName, EnvironmentView, GatesRun } from '../../contract/environment.ts'
+import {
+  ENVIRONMENTS,
+  type EnvironmentName,
+  type EnvironmentView,
+  type GatesRun,
+} from '../../contract/environment.ts'
 import { WeirError } from '../../contract/errors.ts'
 import type { GateSettings } from '../../contract/gate.ts'
 import type { Clock } from '../../lib/clock.ts'
@@ -27,12 +32,21 @@ export type EnvironmentGates = ReturnType<typeof createEnvironmentGates>
 
 /**
  * The gates of the pipeline, asked for by a person: on exactly the version that an environment runs, so that it may go on from
- * there. What is under way is not remembered over a restart; what ended is.
+ * there. Those that were under way when a controller ended come to nothing, which the next one says.
  */
 export function createEnvironmentGates(options: EnvironmentGatesOptions) {
   const { environments, measureVersion, model, modelsDir, clock, log } = options
   const stop = new AbortController()
   const underWay = new Set<Promise<void>>()
+  for (const name of ENVIRONMENTS) endInterrupted(name)
+
+  function endInterrupted(name: EnvironmentName): void {
+    const run = environments.gatesUnderWay(name)
+    if (run === undefined) return
+    const endedAt = new Date(clock.now()).toISOString()
+    const results = isDecided(run.results) ? run.results : [...run.results, interrupted(run, endedAt)]
+    environments.noteGates(name, { ...run, results, verdict: verdictOf(results), endedAt })
+  }
 
   function requireRunning(name: EnvironmentName, { version, ifMatch }: GatesRequest): Running {
     environments.requireSeen(name, ifMatch)
@@ -42,7 +56,7 @@ export function createEnvironmentGates(options: EnvironmentGatesOptions) {
     if (running === null) throw new WeirError('not_verified', `${name} runs no version`)
     if (version !== undefined && version !== running.version)
       throw new WeirError('not_verified', `${name} runs version ${running.version}, not ${version}`)
-    if (environments.view(name).gates?.endedAt === null)
+    if (environments.gatesUnderWay(name) !== undefined)
       throw new WeirError('conflict', `the gates of ${name} are under way`, { retryAfterSeconds: 1 })
     return running
   }
@@ -57,11 +71,12 @@ export function createEnvironmentGates(options: EnvironmentGatesOptions) {
     await measureVersion(place, {
       signal: stop.signal,
       onResult(result) {
+        if (stop.signal.aborted) return // this controller ends: nothing more was found out
         results = [...results, result]
         environments.noteGates(name, { ...run, results })
       },
     })
-    if (stop.signal.aborted) return // this controller ends: nothing was found out
+    if (stop.signal.aborted) return // the next controller says so
     const endedAt = new Date(clock.now()).toISOString()
     environments.noteGates(name, { ...run, results, verdict: verdictOf(results), endedAt })
   }
@@ -96,6 +111,16 @@ export function createEnvironmentGates(options: EnvironmentGatesOptions) {
     /** For tests: until nothing is under way. */
     settled: async () => void (await Promise.all(underWay)),
   }
+}
+
+/** After the first that does not pass no other is run. */
+function isDecided(results: GatesRun['results']): boolean {
+  return results.some(({ verdict }) => verdict !== 'pass')
+}
+
+function interrupted({ startedAt }: GatesRun, endedAt: string): GatesRun['results'][number] {
+  const reason = 'interrupted by a restart of the controller'
+  return { gate: 'gates', verdict: 'error', reason, evidence: null, startedAt, endedAt }
 }
 
 /** An error is no pass: what was to be known is not known. */

@@ -38,8 +38,22 @@ export function createEnvironmentStore({ db }: Store, model: string) {
     upsertEntry.run(name, entry.revision, JSON.stringify(entry))
   }
 
-  /** What is being measured is not kept: a controller that starts again knows nothing of it. */
-  const gatesUnderWay = new Map<EnvironmentName, GatesRun>()
+  const selectGates = db.prepare('SELECT run FROM environment_gates WHERE environment = ?')
+  const upsertGates = db.prepare(
+    `INSERT INTO environment_gates (environment, run) VALUES (?1, ?2)
+     ON CONFLICT (environment) DO UPDATE SET run = ?2`,
+  )
+  const deleteGates = db.prepare('DELETE FROM environment_gates WHERE environment = ?')
+
+  /** Gates that a person runs, with what they found so far: one run an environment. */
+  const gatesUnderWay = {
+    get(name: EnvironmentName): GatesRun | undefined {
+      const row = selectGates.get(name)
+      return row && (JSON.parse(String(row['run'])) as GatesRun)
+    },
+    set: (name: EnvironmentName, run: GatesRun) => void upsertGates.run(name, JSON.stringify(run)),
+    end: (name: EnvironmentName) => void deleteGates.run(name),
+  }
 
   return {
     gatesUnderWay,

@@ -188,11 +188,11 @@ export function createEnvironments(options: EnvironmentsOptions) {
   /** Gates that a person runs: what they found so far, and, once they have ended, for good. */
   function noteGates(name: EnvironmentName, run: GatesRun): void {
     const { revision, digest, by, reason, results, verdict } = run
-    const isNew = !environments.gatesUnderWay.has(name)
-    if (verdict === null) environments.gatesUnderWay.set(name, run)
-    else environments.gatesUnderWay.delete(name)
-    if (verdict === null && !isNew) return
     store.transaction(() => {
+      const isNew = environments.gatesUnderWay.get(name) === undefined
+      if (verdict === null) environments.gatesUnderWay.set(name, run)
+      else environments.gatesUnderWay.end(name)
+      if (verdict === null && !isNew) return
       const action = verdict === null ? 'gates-begun' : `gates-${verdict}`
       const said = describeGates(run)
       const why = verdict === null ? [said, reason].filter(Boolean).join(': ') : said
@@ -247,6 +247,8 @@ export function createEnvironments(options: EnvironmentsOptions) {
     revert: revertTo,
     markGood,
     noteGates,
+    /** As they stand; a controller that begins finds those of an earlier one, which nobody runs any more. */
+    gatesUnderWay: environments.gatesUnderWay.get,
     requireSeen: (name: EnvironmentName, ifMatch: number | undefined) => void getAt(name, ifMatch),
     /** What it runs, with its processes. */
     running: (name: EnvironmentName) => environments.get(name).state.current,

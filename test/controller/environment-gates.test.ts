@@ -4,6 +4,7 @@ import { createHttpServer } from '../../lib/http-server.ts'
 import { createControllerClient } from '../../client/controller.ts'
 import { createIdempotency } from '../../controller/idempotency.ts'
 import { addEnvironments } from '../../controller/lifecycle/environments-api.ts'
+import { until } from '../helpers/until.ts'
 import { digestOf, provenInStaging } from './environment-world.ts'
 import { gates, startControl, startWorld, writePipeline, type Control } from './pipeline-control.ts'
 
@@ -105,6 +106,46 @@ t.test('what they found is there after a restart, and is not that of another dep
   const begin = await next.environments.preparePromote(asked)
   begin()
   t.match(await next.settle('canary'), { current: { version: '3', good: false }, gates: null })
+})
+
+// They were forgotten with the controller: nobody was told that they had come to nothing.
+t.test('what a controller that dies was measuring ends as an error that says so', async t => {
+  const { world, control } = await inCanary(t)
+  const forEver = JSON.stringify([process.execPath, '-e', 'setTimeout(() => {}, 600_000)'])
+  const passing = JSON.stringify(['true'])
+  const commands = `[{ name: first, argv: ${passing} }, { name: long, argv: ${forEver} }]`
+  const others = 'integration: false, resources: false, load: false, quality: false'
+  writePipeline(world, `gates: { ${others}, commands: ${commands} }\n`)
+  t.teardown(() => control.environmentGates.stop())
+  const begin = await control.environmentGates.prepare('canary', { actor: 'grace', reason: 'by hand' })
+  begin()
+  await until('the first result', 30_000, async () => {
+    const { gates: found } = control.environments.view('canary')
+    return found?.results.length === 1
+  })
+  control.stop()
+
+  writePipeline(world, gates(0))
+  const next = startControl(t, world)
+  t.match(next.environments.view('canary'), {
+    current: { version: '2', good: false },
+    gates: {
+      verdict: 'error',
+      by: 'grace',
+      reason: 'by hand',
+      endedAt: /Z$/,
+      results: [
+        { gate: 'first', verdict: 'pass' },
+        { gate: 'gates', verdict: 'error', reason: /interrupted by a restart of the controller/ },
+      ],
+    },
+  })
+  const told = next.audit.list({ subject: 'environment/canary' })
+  const interrupted = told.filter(({ action }) => action === 'gates-error')
+  t.match(interrupted, [{ actor: 'grace', reason: /interrupted/, evidence: { digest: digestOf('2') } }])
+  await t.rejects(toProduction(next), { code: 'gates_not_passed' })
+  await runGates(next)
+  t.match(next.environments.view('canary'), { current: { good: true }, gates: { verdict: 'pass' } })
 })
 
 t.test('a version that is replaced while it is measured passes nothing', async t => {
