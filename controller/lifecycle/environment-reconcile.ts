@@ -27,6 +27,7 @@ import { instancesWithoutSetting } from './environment-warm.ts'
 import { createSettingsKeeper } from './keep-settings.ts'
 import { needless } from './release.ts'
 import { returnAgain } from './revert.ts'
+import { rolloutInWay } from './route-guard.ts'
 
 export interface EnvironmentReconcilerOptions {
   readonly store: Store
@@ -72,7 +73,8 @@ export function createEnvironmentReconciler(options: EnvironmentReconcilerOption
     return store.transaction(() => {
       const { state: before } = environments.get(observed.name)
       if (JSON.stringify(before) !== JSON.stringify(observed)) return before // what was seen was seen of another state
-      const isDue = seen.found === null && isReturnDue(before, seen.now)
+      const inWay = rolloutInWay({ rollouts, route: places.production.route }, before.name)
+      const isDue = seen.found === null && inWay === undefined && isReturnDue(before, seen.now)
       const decided = isDue
         ? returnAgain(before, environments.history(before.name), seen.now)
         : nextEnvironment(before, seen, limits)

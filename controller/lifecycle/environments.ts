@@ -24,6 +24,7 @@ import type { EnvironmentState } from './environment-state.ts'
 import type { DeployedSeen } from './pipeline-machine.ts'
 import type { EnvironmentStore, StoredEnvironment } from './environment-store.ts'
 import { environmentView } from './environment-view.ts'
+import { createRouteGuard } from './route-guard.ts'
 import { deployAgain, lastGood, outcomesOf, revert, type RevertOrder, type RevertResult } from './revert.ts'
 
 export interface EnvironmentsOptions {
@@ -49,6 +50,7 @@ export type Environments = ReturnType<typeof createEnvironments>
 export function createEnvironments(options: EnvironmentsOptions) {
   const { store, environments, audit, registry, gateway, rollouts, places, reconciler, clock } = options
   const { route } = places.production
+  const { requireNoRollout, requireFreeRoute } = createRouteGuard({ rollouts, gateway, route })
 
   function view(name: EnvironmentName): EnvironmentView {
     const stored = environments.get(name)
@@ -86,7 +88,7 @@ export function createEnvironments(options: EnvironmentsOptions) {
       from === 'development' ? doubtsAboutUntested(to) : await doubtsAbout(from, { version, digest }, options)
     const [doubt] = doubts
     if (doubt !== undefined && !force) throw doubt
-    if (to !== 'staging') await requireFreeRoute(to)
+    await requireFreeRoute(to)
     const overridden = doubts.map(({ message }) => message).join('; ')
     const forced = overridden === '' ? '' : `, although ${overridden}`
     const why = `${model} version ${version} from ${from}${forced}${reason === undefined ? '' : `: ${reason}`}`
@@ -98,29 +100,13 @@ export function createEnvironments(options: EnvironmentsOptions) {
         reason: why,
         decide(state) {
           requireIdle(state)
+          requireNoRollout(to)
           const order = { how: 'promote' as const, actor, reason: why, target, good: null, now: clock.now() }
           const begun = begin(state, order)
           return { state: begun.state, outcomes: outcomesOf(begun) }
         },
       })
     }
-  }
-
-  /** Two that lead the same users at once would undo each other. */
-  async function requireFreeRoute(to: EnvironmentName): Promise<void> {
-    const rollout = rollouts.active().find(active => active.route === route)
-    if (rollout !== undefined)
-      throw new WeirError(
-        'conflict',
-        `rollout "${rollout.name}" is under way on route ${route}; abort it first`,
-      )
-    const { policy } = await gateway.route(route)
-    const candidate = policy.weights['candidate'] ?? 0
-    if (to === 'canary' && candidate > 0)
-      throw new WeirError(
-        'conflict',
-        `the candidate of route ${route} has ${candidate} % of the traffic; take it away first`,
-      )
   }
 
   /** One command back to what was good before; a deployment under way is given up instead. */
@@ -131,8 +117,7 @@ export function createEnvironments(options: EnvironmentsOptions) {
     const seenAt = getAt(name, ifMatch)
     const history = environments.history(name)
     const why = reason ?? `rolled back by ${actor}`
-    const underWay = seenAt.state.work?.kind === 'deploy'
-    if (name === 'production' && !underWay) await requireFreeRoute(name)
+    requireNoRollout(name)
     return () =>
       change(name, seenAt, {
         action: 'rollback',
@@ -141,6 +126,7 @@ export function createEnvironments(options: EnvironmentsOptions) {
         decide(state) {
           const { work, current } = state
           const now = clock.now()
+          requireNoRollout(name)
           if (work?.kind === 'deploy' && work.stage !== 'returning')
             return { state: withdrawByPerson(state, work, why, now), outcomes: [] }
           requireIdle(state)
