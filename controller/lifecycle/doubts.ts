@@ -1,6 +1,5 @@
 import type { EnvironmentName } from '../../contract/environment.ts'
 import { WeirError } from '../../contract/errors.ts'
-import { describeGates } from './environment-gates-words.ts'
 import { askPlace } from './environment-observe.ts'
 import type { Place } from './environment-routes.ts'
 import { isGood, type HistoryEntry } from './environment-state.ts'
@@ -31,7 +30,7 @@ export async function doubtsAbout(
 
 /** Undefined: it has. Null: nobody ran them. What a person found last counts, too, where it was seen good before. */
 function whyNotPassed(entry: HistoryEntry | undefined): string | null | undefined {
-  if (entry?.gates?.verdict === 'fail') return describeGates(entry.gates)
+  if (entry !== undefined && entry.failedGates !== null) return entry.failedGates
   return isGood(entry) ? undefined : (entry?.failure ?? null)
 }
 

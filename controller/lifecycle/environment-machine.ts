@@ -105,6 +105,7 @@ export function begin(state: EnvironmentState, order: Order): Decided {
     failure: null,
     gate: null,
     gates: null,
+    failedGates: null,
     telling: 'no',
   }
   return {

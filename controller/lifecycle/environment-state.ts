@@ -112,6 +112,8 @@ export interface HistoryEntry extends Running {
   readonly gate: GateResult | null
   /** As a person ran them last on this deployment. */
   readonly gates: GatesRun | null
+  /** Why those failed that came to a result last; an error is none. */
+  readonly failedGates: string | null
   /** Whether the registry is to be told of the failure, so that nobody takes the version again unknowingly. */
   readonly telling: 'no' | 'due' | 'done'
 }

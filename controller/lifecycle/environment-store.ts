@@ -1,5 +1,6 @@
 import type { EnvironmentName, GatesRun } from '../../contract/environment.ts'
 import type { Store } from '../store.ts'
+import { describeGates } from './environment-gates-words.ts'
 import type { Outcome } from './environment-machine.ts'
 import { emptyEnvironment, type EnvironmentState, type HistoryEntry } from './environment-state.ts'
 
@@ -94,5 +95,7 @@ function afterOutcome(
 
 function toEntry(row: Record<string, unknown>): HistoryEntry {
   const entry = JSON.parse(String(row['entry'])) as HistoryEntry
-  return { ...entry, gates: entry.gates ?? null } // earlier ones were written without
+  const { gates = null } = entry // earlier ones were written without these two
+  const { failedGates = gates?.verdict === 'fail' ? describeGates(gates) : null } = entry
+  return { ...entry, gates, failedGates }
 }

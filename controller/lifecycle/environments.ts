@@ -185,7 +185,8 @@ export function createEnvironments(options: EnvironmentsOptions) {
       record(name, { action, actor: by, reason: why, evidence: { revision, digest, results } })
       const entry = environments.entry(name, revision)
       if (verdict === null || entry === undefined) return
-      environments.saveEntry(name, { ...entry, gates: run })
+      const failedGates = verdict === 'error' ? entry.failedGates : verdict === 'fail' ? said : null
+      environments.saveEntry(name, { ...entry, gates: run, failedGates })
       if (verdict === 'pass') markGood(name, revision, `gates run by ${by}: ${said}`)
     })
   }

@@ -92,6 +92,17 @@ t.test('what fails them may not, also where it was seen good before; an error sa
     code: 'gates_not_passed',
     message: /of canary: ours: .* ended with code 1/,
   })
+  writePipeline(world, gates(3))
+  await runGates(control)
+  t.match(control.environments.view('canary').gates, { verdict: 'error' })
+  await t.rejects(
+    toProduction(control),
+    { code: 'gates_not_passed', message: /of canary: ours: .* ended with code 1/ },
+    'what failed does not pass by an error',
+  )
+  writePipeline(world, gates(0))
+  await runGates(control)
+  await toProduction(control)
   t.match(await control.registry.get('food11', '2'), { failed: null }, 'it is no verdict of the pipeline')
 })
 
