@@ -32,6 +32,11 @@ export interface ApproveOptions extends ReasonOptions {
   readonly as?: string | undefined
 }
 
+export interface CancelOptions extends Precondition {
+  readonly as?: string | undefined
+  readonly reason: string
+}
+
 /** What the controller's client can do with environments and the pipeline. */
 export function lifecycleCalls(request: JsonRequest, actorHeader: Readonly<Record<string, string>>) {
   const path = (name: EnvironmentName) => `/v1/environments/${name}`
@@ -61,5 +66,8 @@ export function lifecycleCalls(request: JsonRequest, actorHeader: Readonly<Recor
       verb: 'approve' | 'reject',
       { ifMatch, ...body }: ApproveOptions = {},
     ) => pipelineView.parse(await post(`${runPath(id)}/${verb}`, body, ifMatch)),
+    /** May be repeated: what is cancelled stays so. */
+    cancelPipeline: async (id: string, { ifMatch, ...body }: CancelOptions) =>
+      pipelineView.parse(await post(`${runPath(id)}/cancel`, body, ifMatch)),
   }
 }

@@ -37,9 +37,17 @@ export const pipelineSettings = z.strictObject({
 })
 export type PipelineSettings = z.infer<typeof pipelineSettings>
 
-export const RUN_PHASES = ['Queued', 'Running', 'Reverting', 'Passed', 'Failed', 'Error'] as const
+export const RUN_PHASES = [
+  'Queued',
+  'Running',
+  'Reverting',
+  'Passed',
+  'Failed',
+  'Error',
+  'Cancelled',
+] as const
 export type RunPhase = (typeof RUN_PHASES)[number]
-export const ENDED_PHASES: ReadonlySet<RunPhase> = new Set(['Passed', 'Failed', 'Error'])
+export const ENDED_PHASES: ReadonlySet<RunPhase> = new Set(['Passed', 'Failed', 'Error', 'Cancelled'])
 
 export const startBody = z.strictObject({
   model: z.string().min(1).max(100),
@@ -50,9 +58,15 @@ export const approveBody = z
   .strictObject({ as: z.string().trim().min(1).max(100).optional(), reason: z.string().max(1000).optional() })
   .nullish()
 
+/** What is under way goes back as after a failure, but nothing is held against the version. */
+export const cancelBody = z.strictObject({
+  as: z.string().trim().min(1).max(100).optional(),
+  reason: z.string().trim().min(1).max(1000),
+})
+
 const step = z.object({
   name: z.enum(STEPS),
-  status: z.enum(['pending', 'running', 'passed', 'failed', 'skipped', 'error']),
+  status: z.enum(['pending', 'running', 'passed', 'failed', 'skipped', 'error', 'cancelled']),
   /** On what it depends whether the step is run at all; null: it always is. */
   when: z.string().nullable(),
   startedAt: z.string().nullable(),
@@ -82,6 +96,7 @@ export const pipelineView = z.object({
     rollout: z.string().nullable(),
     approvedBy: z.string().nullable(),
   }),
+  cancelledBy: z.string().nullable(),
   startedAt: z.string(),
   endedAt: z.string().nullable(),
   /** Grows with every change; the ETag. */

@@ -22,6 +22,8 @@ import { createGatewayScrape } from './evidence/gateway-scrape.ts'
 import { createPrometheus } from './evidence/prometheus.ts'
 import { createLifecycle } from './lifecycle/lifecycle.ts'
 import { createPipeline } from './lifecycle/pipeline.ts'
+import { requireMayAct } from './lifecycle/pipeline-approvers.ts'
+import { createPipelineStore } from './lifecycle/pipeline-store.ts'
 import { readEnvironmentSettings } from './lifecycle/settings.ts'
 import { createControllerMetrics } from './metrics.ts'
 import { readOptions } from './options.ts'
@@ -134,6 +136,7 @@ async function main(): Promise<void> {
     nudge,
     hasPrometheus,
     requireFree: lifecycle?.environments.requireFree,
+    requireMayAct: requireMayAct(createPipelineStore(store)),
   })
   const secret = await readSigningSecret(stateDir)
   const pipeline =

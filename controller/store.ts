@@ -115,6 +115,9 @@ const MIGRATIONS = [
    UPDATE rollouts SET version = changes`,
   // gates that a person runs, with what they found so far, so that none is forgotten with its controller
   `CREATE TABLE environment_gates (environment TEXT PRIMARY KEY REFERENCES environments (name), run TEXT NOT NULL) STRICT`,
+  // which registrations the pipeline has seen, so that none is missed however close they follow each other
+  `CREATE TABLE pipeline_registrations (content TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+   INSERT INTO pipeline_registrations SELECT registered FROM pipeline_runs WHERE registered IS NOT NULL`,
 ]
 
 function migrate(db: DatabaseSync): void {

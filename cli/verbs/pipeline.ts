@@ -11,6 +11,11 @@ interface JudgeOptions extends ConnectOptions {
   readonly reason?: string
 }
 
+interface CancelOptions extends ConnectOptions {
+  readonly as?: string
+  readonly reason: string
+}
+
 const FOLLOW_EVERY_MS = 500
 
 export function addPipeline(program: Command): void {
@@ -40,6 +45,15 @@ export function addPipeline(program: Command): void {
         print(`${id}: ${verb === 'approve' ? 'approved' : 'rejected'} by ${as}`)
       })
   }
+  withConnection(pipeline.command('cancel <id>'))
+    .description('end a run; what it brought to staging and canary goes back, and the version is not marked')
+    .requiredOption('--reason <text>', 'recorded in the audit')
+    .option('--as <name>', "the person whose decision it is (default: the system's user)")
+    .action(async (id: string, { as, reason, ...options }: CancelOptions) => {
+      const after = await connectController(options).cancelPipeline(id, { as, reason })
+      if (options.json) return printJson(after)
+      print(`${id}: ${after.message}`)
+    })
 }
 
 async function list(options: ConnectOptions): Promise<void> {

@@ -16,7 +16,8 @@ import type { RolloutStore } from '../rollouts/rollout-store.ts'
 import type { VerbRequest } from '../rollouts/rollout-service.ts'
 import type { Store } from '../store.ts'
 import { begin, withdrawByPerson, type Outcome } from './environment-machine.ts'
-import { doubtsAbout, doubtsAboutUntested } from './doubts.ts'
+import { doubtsAbout } from './doubts.ts'
+import { askPlace } from './environment-observe.ts'
 import { subjectOf, type EnvironmentReconciler } from './environment-reconcile.ts'
 import { describeGates } from './environment-gates-words.ts'
 import type { Place } from './environment-routes.ts'
@@ -24,6 +25,7 @@ import type { EnvironmentState } from './environment-state.ts'
 import type { DeployedSeen } from './pipeline-machine.ts'
 import type { EnvironmentStore, StoredEnvironment } from './environment-store.ts'
 import { environmentView } from './environment-view.ts'
+import type { DoubtsAboutApproval } from './pipeline-approvers.ts'
 import { createRouteGuard } from './route-guard.ts'
 import { deployAgain, lastGood, outcomesOf, revert, type RevertOrder, type RevertResult } from './revert.ts'
 
@@ -37,11 +39,14 @@ export interface EnvironmentsOptions {
   readonly places: Readonly<Record<EnvironmentName, Place>>
   readonly settings: EnvironmentSettings
   readonly reconciler: Pick<EnvironmentReconciler, 'nudge' | 'lastAnswer'>
+  readonly doubtsAboutApproval: DoubtsAboutApproval
   readonly clock: Clock
 }
 
 export interface PromoteRequest extends Omit<PromoteBody, 'reason'>, VerbRequest {
   readonly to: EnvironmentName
+  /** Also where it runs already: the same processes are verified anew. */
+  readonly again?: boolean
 }
 
 export type Environments = ReturnType<typeof createEnvironments>
@@ -71,7 +76,7 @@ export function createEnvironments(options: EnvironmentsOptions) {
 
   /** Looks up what the promotion needs and returns what begins it, in one commit. */
   async function preparePromote(request: PromoteRequest): Promise<() => EnvironmentView> {
-    const { to, from, version, force, actor, reason } = request
+    const { to, from, version, force, again = false, actor, reason } = request
     if (SOURCES.indexOf(from) > ENVIRONMENTS.indexOf(to))
       throw new WeirError(
         'invalid_setting',
@@ -81,11 +86,11 @@ export function createEnvironments(options: EnvironmentsOptions) {
       throw new WeirError('invalid_setting', 'force needs a reason, which the audit keeps')
     const seenAt = getAt(to, request.ifMatch)
     requireIdle(seenAt.state)
-    const { digest, model } = await registry.get(seenAt.state.model, version)
-    if (seenAt.state.current?.digest === digest)
-      throw new WeirError('conflict', `${to} runs version ${version} already`)
-    const doubts =
-      from === 'development' ? doubtsAboutUntested(to) : await doubtsAbout(from, { version, digest }, options)
+    const found = await registry.get(seenAt.state.model, version)
+    const { digest, model } = found
+    const there = seenAt.state.current?.digest === digest ? seenAt.state.current : null
+    if (there !== null && !again) throw new WeirError('conflict', `${to} runs version ${version} already`)
+    const doubts = await doubtsAbout(found, request, options)
     const [doubt] = doubts
     if (doubt !== undefined && !force) throw doubt
     await requireFreeRoute(to)
@@ -93,7 +98,7 @@ export function createEnvironments(options: EnvironmentsOptions) {
     const forced = overridden === '' ? '' : `, although ${overridden}`
     const why = `${model} version ${version} from ${from}${forced}${reason === undefined ? '' : `: ${reason}`}`
     return () => {
-      const target = { version, digest, deployment: null, endpoints: [] }
+      const target = { version, digest, deployment: there?.deployment ?? null, endpoints: [] }
       return change(to, seenAt, {
         action: forced === '' ? 'promote' : 'promote-forced',
         actor,
@@ -185,8 +190,7 @@ export function createEnvironments(options: EnvironmentsOptions) {
       record(name, { action, actor: by, reason: why, evidence: { revision, digest, results } })
       const entry = environments.entry(name, revision)
       if (verdict === null || entry === undefined) return
-      const failedGates = verdict === 'error' ? entry.failedGates : verdict === 'fail' ? said : null
-      environments.saveEntry(name, { ...entry, gates: run, failedGates })
+      environments.saveEntry(name, { ...entry, gates: run })
       if (verdict === 'pass') markGood(name, revision, `gates run by ${by}: ${said}`)
     })
   }
@@ -237,6 +241,8 @@ export function createEnvironments(options: EnvironmentsOptions) {
     /** As they stand; a controller that begins finds those of an earlier one, which nobody runs any more. */
     gatesUnderWay: environments.gatesUnderWay.get,
     requireSeen: (name: EnvironmentName, ifMatch: number | undefined) => void getAt(name, ifMatch),
+    /** What answers at its own route just now; null: nothing does. */
+    ask: async (name: EnvironmentName) => askPlace(places[name]),
     /** What it runs, with its processes. */
     running: (name: EnvironmentName) => environments.get(name).state.current,
     /** What became of one deployment. */

@@ -12,6 +12,8 @@ import { createEnvironmentReconciler } from './environment-reconcile.ts'
 import { placeOf } from './environment-routes.ts'
 import { createEnvironmentStore } from './environment-store.ts'
 import { createEnvironments } from './environments.ts'
+import { doubtsAboutApproval } from './pipeline-approvers.ts'
+import { createPipelineStore } from './pipeline-store.ts'
 
 export interface LifecycleOptions {
   readonly store: Store
@@ -39,7 +41,13 @@ export function createLifecycle(options: LifecycleOptions) {
   }
   const reconciler = createEnvironmentReconciler({ ...options, environments, places })
   return {
-    environments: createEnvironments({ ...options, environments, places, reconciler }),
+    environments: createEnvironments({
+      ...options,
+      environments,
+      places,
+      reconciler,
+      doubtsAboutApproval: doubtsAboutApproval(createPipelineStore(store)),
+    }),
     reconciler,
     run: reconciler.run,
   }

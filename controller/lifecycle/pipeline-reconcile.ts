@@ -11,8 +11,9 @@ import type { Store } from '../store.ts'
 import type { Environments } from './environments.ts'
 import type { PipelineGates } from './pipeline-gates.ts'
 import { breakOff, effectOf, nextRun, type Effect, type PipelineSeen } from './pipeline-machine.ts'
-import { rolloutOf } from './pipeline-rollout.ts'
+import { approvalOf, rolloutOf } from './pipeline-rollout.ts'
 import { stepOf, type Outputs, type Run } from './pipeline-run.ts'
+import { pipelineSubject } from './pipeline-start.ts'
 import type { PipelineStore } from './pipeline-store.ts'
 
 export interface PipelineReconcilerOptions {
@@ -21,7 +22,7 @@ export interface PipelineReconcilerOptions {
   readonly environments: Environments
   readonly rollouts: Pick<RolloutStore, 'get'>
   readonly service: Pick<RolloutService, 'prepareStart' | 'act'>
-  readonly registry: Pick<Registry, 'get' | 'fetch'>
+  readonly registry: Pick<Registry, 'get' | 'fetch' | 'aliases' | 'setAlias'>
   readonly gates: PipelineGates
   readonly audit: Audit
   /** The public route. */
@@ -47,22 +48,41 @@ export function createPipelineReconciler(options: PipelineReconcilerOptions) {
     try {
       const found = await registry.get(run.model, run.version)
       if (found.digest !== run.digest)
-        return { ok: false, message: `version ${run.version} is ${found.digest} by now, not ${run.digest}` }
+        return {
+          kind: 'wrong',
+          message: `version ${run.version} is ${found.digest} by now, not ${run.digest}`,
+        }
       await registry.fetch(run.model, run.version)
-      return { ok: true, message: `version ${run.version} is ${run.digest}` }
+      return { kind: 'there', message: `version ${run.version} is ${run.digest}` }
     } catch (error) {
-      return { ok: false, message: describeProblem(error) }
+      const isAway = error instanceof WeirError && error.code === 'registry_unavailable'
+      return { kind: isAway ? 'away' : 'wrong', message: describeProblem(error) }
     }
   }
 
   function rolloutSeen({ outputs }: Run): PipelineSeen['rollout'] {
-    const state = outputs.rollout === null ? undefined : rollouts.get(outputs.rollout)?.state
-    return state === undefined ? null : { phase: state.phase, cause: state.cause, message: state.message }
+    const found = outputs.rollout === null ? undefined : rollouts.get(outputs.rollout)
+    if (found === undefined) return null
+    const { phase, cause, message } = found.state
+    const waits = phase === 'Paused' && cause === 'approval'
+    return { phase, cause, message, awaitsPerson: waits && approvalOf(found) === 'pipeline' }
+  }
+
+  /** Asked after all else was seen, so that what it says is not older than that. */
+  async function usersSeen(run: Run): Promise<PipelineSeen['users']> {
+    const steps = ['production', 'alias-production'] as const
+    if (!steps.some(name => stepOf(run, name)?.status === 'running')) return null
+    const answer = await environments.ask('production')
+    const aliases = await registry.aliases(run.model).catch((error: unknown) => {
+      log.warn({ pipeline: run.id, reason: describeProblem(error) }, 'the registry cannot be asked')
+      return undefined
+    })
+    return { answer, alias: aliases && (aliases.production ?? null) }
   }
 
   async function observe(run: Run): Promise<PipelineSeen> {
     const { stagingRevision, canaryRevision } = run.outputs
-    return {
+    const before = {
       now: clock.now(),
       packaged: await packaged(run),
       staging: environments.deployed('staging', stagingRevision),
@@ -71,6 +91,7 @@ export function createPipelineReconciler(options: PipelineReconcilerOptions) {
       gates: gates.seen(run),
       rollout: rolloutSeen(run),
     }
+    return { ...before, users: await usersSeen(run) }
   }
 
   /** Reads the run anew: an approval may have come in while we observed. */
@@ -123,19 +144,19 @@ export function createPipelineReconciler(options: PipelineReconcilerOptions) {
     store.transaction(() => {
       const now = runs.get(run.id)?.run
       if (now?.phase !== 'Running') return
-      runs.save({ ...now, outputs: { ...now.outputs, ...begin() } })
+      runs.save({ ...now, waitsFor: null, outputs: { ...now.outputs, ...begin() } })
     })
   }
 
   async function deploy(run: Run, to: 'staging' | 'canary'): Promise<void> {
-    const { version, digest } = run
+    const { version } = run
     const output = (revision: number | null): Partial<Outputs> =>
       to === 'staging' ? { stagingRevision: revision } : { canaryRevision: revision }
-    const running = environments.running(to)
-    if (running?.digest === digest) return begun(run, () => output(running.revision))
     const from = to === 'staging' ? 'development' : 'staging'
     const reason = `pipeline ${run.id}`
-    const begin = await environments.preparePromote({ to, from, version, force: false, reason, actor: ACTOR })
+    // also where it runs already: that it answers, and has the alias, is to be seen by this run
+    const asked = { version, force: false, again: true, reason, actor: ACTOR }
+    const begin = await environments.preparePromote({ ...asked, from, to })
     begun(run, () => output(begin().deploying?.revision ?? null))
   }
 
@@ -147,8 +168,8 @@ export function createPipelineReconciler(options: PipelineReconcilerOptions) {
     begun(run, () => ({ rollout: start().name }))
   }
 
-  function revert({ id, message, outputs }: Run): void {
-    const order = { actor: ACTOR, reason: `pipeline ${id}: ${message}` }
+  function revert({ id, message, outputs, cancellation }: Run): void {
+    const order = { actor: ACTOR, reason: `pipeline ${id}: ${message}`, tell: cancellation === null }
     const { canaryRevision, stagingRevision } = outputs
     if (canaryRevision !== null) environments.revert('canary', { ...order, revision: canaryRevision })
     if (stagingRevision !== null) environments.revert('staging', { ...order, revision: stagingRevision })
@@ -163,9 +184,13 @@ export function createPipelineReconciler(options: PipelineReconcilerOptions) {
       case 'start-rollout':
         return startRollout(run)
       case 'decide-rollout': {
-        const reason = run.outputs.approval?.reason ?? `pipeline ${run.id}`
+        const reason = effect.reason ?? `pipeline ${run.id}`
         service.act(run.outputs.rollout ?? '', effect.verb, { actor: effect.by, reason })
         return
+      }
+      case 'alias-production': {
+        const decision = { actor: ACTOR, reason: `pipeline ${run.id}: exactly ${run.digest} answers` }
+        return registry.setAlias(run.model, 'production', run.version, decision)
       }
       case 'revert':
         return revert(run)
@@ -180,13 +205,14 @@ export function createPipelineReconciler(options: PipelineReconcilerOptions) {
       error.statusCode >= 400 &&
       error.statusCode < 500 &&
       !RETRIED.has(error.code)
-    if (!isFinal || run.phase !== 'Running') {
-      log.warn({ pipeline: run.id, reason: describeProblem(error), err: error }, 'a step is tried again')
-      return
-    }
+    const waitsFor = describeProblem(error)
+    if (waitsFor !== run.waitsFor)
+      log.warn({ pipeline: run.id, reason: waitsFor, err: error }, 'a step is tried again')
     store.transaction(() => {
       const now = runs.get(run.id)?.run
-      if (now?.phase === 'Running') persist(now, breakOff(now, describeProblem(error), clock.now()))
+      if (now === undefined || ENDED_PHASES.has(now.phase)) return
+      if (isFinal && now.phase === 'Running') persist(now, breakOff(now, waitsFor, clock.now()))
+      else if (now.waitsFor !== waitsFor) runs.save({ ...now, waitsFor })
     })
   }
 
@@ -203,10 +229,11 @@ export function createPipelineReconciler(options: PipelineReconcilerOptions) {
   async function tick(id: string, signal: AbortSignal): Promise<void> {
     const stored = runs.get(id)
     if (stored === undefined || ENDED_PHASES.has(stored.run.phase)) return
-    const run = decideAndPersist(stored.run, await observe(stored.run))
-    const effect = effectOf(run, { rollout: rolloutSeen(run) })
+    const seen = await observe(stored.run)
+    const run = decideAndPersist(stored.run, seen)
+    const effect = effectOf(run, { ...seen, rollout: rolloutSeen(run) })
     await apply(run, effect, signal).catch((error: unknown) => refused(run, error))
-    if (ENDED_PHASES.has(run.phase)) gates.forget(run)
+    if (run.phase !== 'Running') gates.forget(run)
   }
 
   async function look(signal: AbortSignal): Promise<void> {
@@ -236,11 +263,6 @@ export function createPipelineReconciler(options: PipelineReconcilerOptions) {
 
 const STOPPED: ReadonlySet<Run['phase']> = new Set(['Reverting', 'Error'])
 const RETRIED: ReadonlySet<string> = new Set(['conflict', 'precondition_failed', 'too_many_requests'])
-
-/** As the audit knows a run; rollouts may bear the same names. */
-export function pipelineSubject(id: string): string {
-  return `pipeline/${id}`
-}
 
 function hasPassed(before: Run, after: Run, name: 'gates' | 'production'): boolean {
   return stepOf(after, name)?.status === 'passed' && stepOf(before, name)?.status !== 'passed'

@@ -1,3 +1,5 @@
+import type { StoredRollout } from '../rollouts/rollout-store.ts'
+import { planOf } from '../rollouts/strategies/plan.ts'
 import type { Run } from './pipeline-run.ts'
 
 /** Before anything else is known, as `weir rollout start` has it. */
@@ -35,6 +37,21 @@ function withApproval(strategy: Readonly<Record<string, unknown>>): object {
       return [name, Array.isArray(steps) ? { ...value, steps: [...steps, { approval: {} }] } : value]
     }),
   )
+}
+
+/**
+ * Whose approval a rollout of a run stands at: a strategy's own steps may ask for some, the last one is the pipeline's. Null: at
+ * none.
+ */
+export function approvalOf({
+  file,
+  state,
+}: Pick<StoredRollout, 'file' | 'state'>): 'own' | 'pipeline' | null {
+  const { steps } = planOf(file.spec, state)
+  const last = steps.findLastIndex(step => 'approval' in step)
+  const step = steps[state.step]
+  if (step === undefined || !('approval' in step)) return null
+  return state.step === last ? 'pipeline' : 'own'
 }
 
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {

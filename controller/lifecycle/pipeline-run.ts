@@ -1,6 +1,6 @@
 import { STEPS, type PipelineSettings, type RunPhase, type StepName } from '../../contract/pipeline.ts'
 
-export type StepStatus = 'pending' | 'running' | 'passed' | 'failed' | 'skipped' | 'error'
+export type StepStatus = 'pending' | 'running' | 'passed' | 'failed' | 'skipped' | 'error' | 'cancelled'
 
 export interface StepState {
   readonly name: StepName
@@ -29,6 +29,13 @@ export interface Approval {
   readonly approved: boolean
 }
 
+/** A person's, who wants nothing more of the run. */
+export interface Cancellation {
+  readonly by: string
+  readonly reason: string
+  readonly at: number
+}
+
 /** All that is remembered of a run between two looks; written to the store before anything is done about it. */
 export interface Run {
   readonly id: string
@@ -44,6 +51,9 @@ export interface Run {
   readonly message: string
   readonly steps: readonly StepState[]
   readonly outputs: Outputs
+  readonly cancellation: Cancellation | null
+  /** Why what is to be done was refused the last time; it is tried again. */
+  readonly waitsFor: string | null
   readonly startedAt: number
   readonly endedAt: number | null
 }
@@ -70,6 +80,8 @@ export function newRun({ now, ...given }: NewRun): Run {
       log: [],
     })),
     outputs: { stagingRevision: null, canaryRevision: null, rollout: null, approval: null },
+    cancellation: null,
+    waitsFor: null,
     startedAt: now,
     endedAt: null,
   }
@@ -93,6 +105,12 @@ export function approvalBeforeFirst(run: Run, isFirst: boolean): Run {
   if (!isFirst || !begins || settings.approval !== 'person' || approval?.status !== 'pending') return run
   const others = steps.filter(step => step !== approval)
   return { ...run, steps: others.flatMap(step => (step.name === 'rollout' ? [approval, step] : [step])) }
+}
+
+/** Whether the rollout itself waits for the person's approval, as its last one. */
+export function asksInRollout({ steps, settings }: Run): boolean {
+  const names = steps.map(({ name }) => name)
+  return settings.approval === 'person' && names.indexOf('approval') > names.indexOf('rollout')
 }
 
 /** The step that is under way; undefined when all have ended. */

@@ -28,7 +28,8 @@ export function createPipelineStore({ db }: Store) {
   const update = db.prepare(
     'UPDATE pipeline_runs SET run = ?, active = ?, version = version + 1 WHERE id = ?',
   )
-  const selectRegistered = db.prepare('SELECT 1 FROM pipeline_runs WHERE registered = ?')
+  const selectTaken = db.prepare('SELECT 1 FROM pipeline_registrations WHERE content = ?')
+  const insertTaken = db.prepare('INSERT OR IGNORE INTO pipeline_registrations (content) VALUES (?)')
   return {
     get(id: string): StoredRun | undefined {
       const row = select.get(id)
@@ -43,9 +44,14 @@ export function createPipelineStore({ db }: Store) {
       insert.run(run.id, run.model, JSON.stringify(run), registered, run.startedAt)
     },
     save: (run: Run) => void update.run(JSON.stringify(run), ENDED_PHASES.has(run.phase) ? 0 : 1, run.id),
-    /** Whether this content's registration has started a run. */
-    wasStarted: (content: Registered): boolean =>
-      selectRegistered.get(registrationKey(content)) !== undefined,
+    /** Which contents were seen registered, whatever came of that. */
+    registrations: {
+      wasTaken: (content: Registered): boolean => selectTaken.get(registrationKey(content)) !== undefined,
+      take: (content: Registered) => void insertTaken.run(registrationKey(content)),
+      /** Whether those of a model were ever looked at; its name alone is no content's key. */
+      hasBegun: (model: string): boolean => selectTaken.get(model) !== undefined,
+      begin: (model: string) => void insertTaken.run(model),
+    },
   }
 }
 
@@ -56,6 +62,7 @@ function registrationKey({ model, version, digest }: Registered): string {
 }
 
 function toRun(row: Record<string, unknown>): StoredRun {
-  const run = JSON.parse(String(row['run'])) as Run
+  const later = { cancellation: null, waitsFor: null } // what runs lack that an earlier Weir wrote
+  const run = { ...later, ...(JSON.parse(String(row['run'])) as Run) }
   return { run: { ...run, settings: pipelineSettings.parse(run.source) }, version: Number(row['version']) }
 }

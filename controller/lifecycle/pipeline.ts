@@ -8,6 +8,8 @@ import { createEnvironmentGates } from './environment-gates.ts'
 import { createMeasureVersion } from './measure-version.ts'
 import { createPipelineGates } from './pipeline-gates.ts'
 import { createPipelineReconciler } from './pipeline-reconcile.ts'
+import { createRegistrations } from './pipeline-registrations.ts'
+import { createStarter } from './pipeline-start.ts'
 import { createPipelineStore } from './pipeline-store.ts'
 import { createPipelines } from './pipelines.ts'
 
@@ -31,13 +33,17 @@ export function createPipeline(options: PipelineOptions) {
   const gates = createPipelineGates(measureVersion)
   const environmentGates = createEnvironmentGates({ ...options, measureVersion, model })
   const reconciler = createPipelineReconciler({ ...options, runs, gates, route })
-  const pipelines = createPipelines({ ...options, runs, model, nudge: reconciler.nudge })
+  const { nudge } = reconciler
+  const starter = createStarter({ ...options, runs })
+  const pipelines = createPipelines({ ...options, runs, starter, model, nudge })
+  const registrations = createRegistrations({ ...options, runs, starter, model, nudge })
   return {
     pipelines,
+    registrations,
     reconciler,
     environmentGates,
     async run(signal: AbortSignal): Promise<void> {
-      await Promise.all([reconciler.run(signal), pipelines.run(signal)])
+      await Promise.all([reconciler.run(signal), registrations.run(signal)])
       await environmentGates.stop()
     },
   }

@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { etag, versionOf } from '../../contract/etag.ts'
-import { approveBody, startBody, type PipelineView } from '../../contract/pipeline.ts'
+import { approveBody, cancelBody, startBody, type PipelineView } from '../../contract/pipeline.ts'
 import type { createIdempotency } from '../idempotency.ts'
 import { actorOf, keyed } from '../requests.ts'
 import type { Pipelines } from './pipelines.ts'
@@ -50,4 +50,17 @@ export function addPipelines(plain: FastifyInstance, { pipelines, once }: Pipeli
       },
     )
   }
+  app.post(
+    '/v1/pipelines/:id/cancel',
+    { schema: { params: byId, body: cancelBody } },
+    async (request, reply) => {
+      const ifMatch = versionOf(request.headers['if-match'])
+      const asked = { ...request.body, actor: actorOf(request), ifMatch }
+      const view = await once<PipelineView>(
+        keyed(request),
+        async () => () => pipelines.cancel(request.params.id, asked),
+      )
+      return reply.header('etag', etag(view.version)).send(view)
+    },
+  )
 }

@@ -7,6 +7,8 @@ export interface RevertOrder {
   readonly revision: number
   readonly actor: string
   readonly reason: string
+  /** False: nothing is held against the version, and the registry does not hear of it. True by default. */
+  readonly tell?: boolean
   readonly now: number
 }
 
@@ -26,13 +28,13 @@ export interface Reverted {
 export function revert(
   state: EnvironmentState,
   history: readonly HistoryEntry[],
-  { revision, actor, reason, now }: RevertOrder,
+  { revision, actor, reason, tell = true, now }: RevertOrder,
 ): Reverted {
   const failed = history.find(entry => entry.revision === revision)
   if (failed === undefined) return { result: 'done', state, outcomes: [] }
-  const failure: Outcome = { kind: 'failed', revision, failure: reason, tell: true }
+  const failure: Outcome = { kind: 'failed', revision, failure: reason, tell }
   if (failed.failure !== null)
-    return { result: 'done', state, outcomes: failed.telling === 'no' ? [failure] : [] }
+    return { result: 'done', state, outcomes: tell && failed.telling === 'no' ? [failure] : [] }
   const { work, current } = state
   if (work?.kind === 'deploy' && work.revision === revision) {
     if (work.stage === 'returning') return { result: 'done', state, outcomes: [failure] }

@@ -29,6 +29,8 @@ export interface RolloutServiceOptions {
   readonly nudge: (name: string) => void
   /** Throws while something else changes whom the route leads to. */
   readonly requireFree?: ((route: string) => void) | undefined
+  /** Throws where the verb is not for the one who asks. */
+  readonly requireMayAct?: ((rollout: StoredRollout, verb: Verb, actor: string) => void) | undefined
 }
 
 export interface VerbRequest {
@@ -120,6 +122,7 @@ export function createRolloutService(options: RolloutServiceOptions) {
 
   function act(name: string, verb: Verb, { actor, reason, ifMatch }: VerbRequest): StoredRollout {
     const rollout = getAt(name, ifMatch)
+    options.requireMayAct?.(rollout, verb, actor)
     const state = applyVerb(verb, rollout.state, { spec: rollout.file.spec, now: clock.now(), actor })
     store.transaction(() => {
       rollouts.save(name, state)

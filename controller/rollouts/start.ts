@@ -6,6 +6,7 @@ import { describeIssues } from '../../lib/parse.ts'
 import { describeProblem } from '../../lib/problem.ts'
 import { parseCondition } from '../judge/condition.ts'
 import type { ModelVersion, VersionLookup } from '../registry/registry.ts'
+import { versionFailed } from '../registry/version-failed.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { leftOverOf } from './arms-policy.ts'
 import { firstExperiment } from './experiment-start.ts'
@@ -74,6 +75,7 @@ export async function firstState(
     )
   const stable = await whatIsStable(stableEndpoints, file.spec)
   const version = await registry.get(stable.model, modelVersion)
+  if (version.failed !== null) throw versionFailed(version)
   if (stable.digest === version.digest && drill === undefined) {
     throw new WeirError(
       'conflict',

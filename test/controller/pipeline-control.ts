@@ -3,6 +3,8 @@ import { join } from 'node:path'
 import { systemClock } from '../../lib/clock.ts'
 import type { Evidence } from '../../controller/evidence/evidence.ts'
 import { createPipeline } from '../../controller/lifecycle/pipeline.ts'
+import { requireMayAct } from '../../controller/lifecycle/pipeline-approvers.ts'
+import { createPipelineStore } from '../../controller/lifecycle/pipeline-store.ts'
 import { createRolloutService } from '../../controller/rollouts/rollout-service.ts'
 import type { RolloutState } from '../../controller/rollouts/rollout-state.ts'
 import {
@@ -55,8 +57,9 @@ export function startControl(
     hasPrometheus: false,
     nudge: () => {},
     requireFree: environments.requireFree,
+    requireMayAct: requireMayAct(createPipelineStore(lifecycle.store)),
   })
-  const { pipelines, reconciler, environmentGates } = createPipeline({
+  const { pipelines, registrations, reconciler, environmentGates } = createPipeline({
     ...lifecycle,
     service,
     where: { route: 'food11', model: 'food11', ports: world.gateway.ports },
@@ -87,7 +90,7 @@ export function startControl(
     work.abort()
     lifecycle.stop()
   }
-  return { ...lifecycle, pipelines, environmentGates, service, lead, look, until, stop }
+  return { ...lifecycle, pipelines, registrations, environmentGates, service, lead, look, until, stop }
 }
 
 export type Control = ReturnType<typeof startControl>
@@ -100,6 +103,9 @@ export async function run({ pipelines }: Control, version: string) {
 export function stepOf({ pipelines }: Control, id: string, name: string) {
   return pipelines.view(id).steps.find(step => step.name === name)
 }
+
+/** A rollout with the default steps, at the approval that is the pipeline's. */
+export const WAITS = { phase: 'Paused', cause: 'approval', step: 2 } as const
 
 /** What the rollout's own reconciler would do once it is approved. */
 export function promote({ gateway }: EnvironmentWorld, control: Control, name: string): void {

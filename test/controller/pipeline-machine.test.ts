@@ -1,84 +1,31 @@
 import t from 'tap'
 import type { GateResult } from '../../contract/gate.ts'
-import { pipelineSettings } from '../../contract/pipeline.ts'
 import {
   breakOff,
   effectOf,
   nextRun,
   type DeployedSeen,
-  type PipelineSeen,
 } from '../../controller/lifecycle/pipeline-machine.ts'
-import { newRun, type Run } from '../../controller/lifecycle/pipeline-run.ts'
-
-const NOW = 1_750_000_000_000
-const IDLE: DeployedSeen = {
-  current: null,
-  stage: null,
-  failure: null,
-  gate: null,
-  busy: false,
-  reverted: false,
-}
-const NOTHING: PipelineSeen = {
-  now: NOW,
-  packaged: null,
-  staging: IDLE,
-  canary: IDLE,
-  production: { ...IDLE, current: { version: '1', digest: 'sha256:one', revision: 1 } },
-  gates: null,
-  rollout: null,
-}
-const VERSION = { version: '2', digest: 'sha256:two' }
-const RUNS: DeployedSeen = { ...IDLE, current: { ...VERSION, revision: 7 } }
-
-function runOf(source: object = {}): Run {
-  const settings = pipelineSettings.parse(source)
-  const given = { id: 'food11-v2', model: 'food11', trigger: 'manual' as const, startedBy: 'ada' }
-  return { ...newRun({ ...given, ...VERSION, source, settings, now: NOW }), phase: 'Running' }
-}
-
-function withOutputs(run: Run, outputs: Partial<Run['outputs']>): Run {
-  return { ...run, outputs: { ...run.outputs, ...outputs } }
-}
-
-function statuses(run: Run): string {
-  return run.steps.map(({ name, status }) => `${name} ${status}`).join(', ')
-}
-
-function result(gate: string, verdict: GateResult['verdict']): GateResult {
-  const at = new Date(NOW).toISOString()
-  return { gate, verdict, reason: 'p95 was 2400 ms', evidence: null, startedAt: at, endedAt: at }
-}
-
-/** As far as the gates. */
-function atGates(source: object = {}): Run {
-  const packaged = nextRun(nextRun(runOf(source), NOTHING), {
-    ...NOTHING,
-    packaged: { ok: true, message: 'there' },
-  })
-  return nextRun(withOutputs(packaged, { stagingRevision: 7 }), { ...NOTHING, staging: RUNS })
-}
-
-/** With the version in canary, and its rollout begun. */
-function atRollout(source: object = {}): Run {
-  const gates = { results: [result('load', 'pass')], complete: true }
-  const passed = nextRun(atGates(source), { ...NOTHING, staging: RUNS, gates })
-  const deployed = nextRun(withOutputs(passed, { canaryRevision: 7 }), {
-    ...NOTHING,
-    staging: RUNS,
-    canary: RUNS,
-  })
-  return withOutputs(deployed, { rollout: 'food11-v2' })
-}
-
-const DEPLOYED = { ...NOTHING, staging: RUNS, canary: RUNS }
-const rolloutAt = (
-  phase: 'Progressing' | 'Paused' | 'Promoted' | 'RolledBack' | 'Superseded' | 'RollingBack',
-  cause: string | null = null,
-) => ({ ...DEPLOYED, rollout: { phase, cause, message: 'e 123' } }) as const
+import {
+  IDLE,
+  IN_PRODUCTION,
+  NOTHING,
+  NOW,
+  RUNS,
+  atGates,
+  atRollout,
+  result,
+  rolloutAt,
+  runOf,
+  statuses,
+  withOutputs,
+} from './pipeline-states.ts'
 
 t.test('one deployment is three steps: ready, seen by digest at its own route, aliased', async t => {
-  const begun = nextRun(nextRun(runOf(), NOTHING), { ...NOTHING, packaged: { ok: true, message: 'there' } })
+  const begun = nextRun(nextRun(runOf(), NOTHING), {
+    ...NOTHING,
+    packaged: { kind: 'there', message: 'there' },
+  })
   t.same(effectOf(begun, NOTHING), { kind: 'deploy', to: 'staging' })
   const known = withOutputs(begun, { stagingRevision: 7 })
   t.same(effectOf(known, NOTHING), { kind: 'none' }, 'it is not begun twice')
@@ -91,7 +38,10 @@ t.test('one deployment is three steps: ready, seen by digest at its own route, a
 })
 
 t.test('a deployment that is given up fails with the gate that names the cause, and reverts', async t => {
-  const begun = nextRun(nextRun(runOf(), NOTHING), { ...NOTHING, packaged: { ok: true, message: 'there' } })
+  const begun = nextRun(nextRun(runOf(), NOTHING), {
+    ...NOTHING,
+    packaged: { kind: 'there', message: 'there' },
+  })
   const gate = result('resources', 'fail')
   const failed = nextRun(withOutputs(begun, { stagingRevision: 7 }), {
     ...NOTHING,
@@ -104,7 +54,10 @@ t.test('a deployment that is given up fails with the gate that names the cause, 
 })
 
 t.test('a newer deployment in its place is an error, and nothing that the version did', async t => {
-  const begun = nextRun(nextRun(runOf(), NOTHING), { ...NOTHING, packaged: { ok: true, message: 'there' } })
+  const begun = nextRun(nextRun(runOf(), NOTHING), {
+    ...NOTHING,
+    packaged: { kind: 'there', message: 'there' },
+  })
   const other = { ...IDLE, current: { version: '9', digest: 'sha256:nine', revision: 8 } }
   t.match(nextRun(withOutputs(begun, { stagingRevision: 7 }), { ...NOTHING, staging: other }), {
     phase: 'Error',
@@ -143,11 +96,12 @@ t.test('a rollout that waits for a person is the approval step; who approves let
     kind: 'decide-rollout',
     verb: 'approve',
     by: 'ada',
+    reason: null,
   })
   t.same(effectOf(approved, rolloutAt('Progressing')), { kind: 'none' }, 'once')
   const promoted = rolloutAt('Promoted')
   t.match(nextRun(approved, promoted), { phase: 'Running' }, 'not before production runs exactly this digest')
-  t.match(nextRun(approved, { ...promoted, production: RUNS }), { phase: 'Passed' })
+  t.match(nextRun(approved, { ...promoted, ...IN_PRODUCTION }), { phase: 'Passed' })
 })
 
 t.test('a rejection fails the run, withdraws the rollout first and reverts then', async t => {
@@ -192,8 +146,12 @@ t.test('the run ends when every deployment of it is gone, and says what runs the
 t.test(
   'the run does not end before the failure of a version that was never ready is known as its own',
   async t => {
-    const seen = { ...NOTHING, staging: { ...IDLE, failure: 'resources: killed' } }
-    const begun = nextRun(nextRun(runOf(), NOTHING), { ...NOTHING, packaged: { ok: true, message: 'there' } })
+    const gate = result('resources', 'fail')
+    const seen = { ...NOTHING, staging: { ...IDLE, failure: 'resources: killed', gate } }
+    const begun = nextRun(nextRun(runOf(), NOTHING), {
+      ...NOTHING,
+      packaged: { kind: 'there', message: 'there' },
+    })
     const failed = nextRun(withOutputs(begun, { stagingRevision: 7 }), seen)
     t.match(nextRun(failed, seen), { phase: 'Reverting' })
     t.match(nextRun(failed, { ...seen, staging: { ...seen.staging, reverted: true } }), { phase: 'Failed' })
@@ -210,7 +168,7 @@ t.test(
     const automatic = nextRun(atRollout({ approval: 'automatic' }), rolloutAt('Promoted'))
     t.match(statuses(automatic), /rollout passed, approval skipped, production running/)
     const gates = { results: [], complete: true }
-    const again = nextRun(atGates(), { ...NOTHING, staging: RUNS, gates, production: RUNS })
+    const again = nextRun(atGates(), { ...NOTHING, staging: RUNS, gates, ...IN_PRODUCTION })
     t.match(again, { phase: 'Passed' })
     t.match(
       statuses(again),

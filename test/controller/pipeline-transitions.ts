@@ -2,6 +2,7 @@ import { pipelineSettings, type StepName } from '../../contract/pipeline.ts'
 import { PHASES } from '../../contract/rollout.ts'
 import {
   breakOff,
+  cancel,
   effectOf,
   nextRun,
   type DeployedSeen,
@@ -19,7 +20,7 @@ export function transitionsOf(before: Run, after: Run): string[] {
     const { name, status } = step
     if (status === stepOf(before, name)?.status || status === 'pending') return []
     if (status === 'running' || (status === 'skipped' && STOPPED.has(after.phase))) return []
-    return [`${status === 'error' ? 'a step' : placeOf(name, status)} ${status}`]
+    return [`${WHEREVER.has(status) ? 'a step' : placeOf(name, status)} ${status}`]
   })
   const known = (Object.keys(after.outputs) as (keyof Outputs)[])
     .filter(name => before.outputs[name] === null && after.outputs[name] !== null)
@@ -33,7 +34,9 @@ export function transitionsOf(before: Run, after: Run): string[] {
 }
 
 /** What would have followed is skipped then. */
-const STOPPED: ReadonlySet<string> = new Set(['Reverting', 'Error'])
+const STOPPED: ReadonlySet<string> = new Set(['Reverting', 'Error', 'Cancelled'])
+/** Whichever step it was, what is done is the same. */
+const WHEREVER: ReadonlySet<string> = new Set(['error', 'cancelled'])
 
 /** However far a deployment had come when it failed, what is done is the same. */
 function placeOf(name: StepName, status: string): string {
@@ -78,14 +81,17 @@ function runOf(source: object): Run {
 }
 
 /** States alike in this have the same transitions; times, messages and figures are left out. */
-function keyOf({ phase, steps, outputs }: Run): string {
-  return JSON.stringify([phase, steps.map(({ name, status }) => `${name} ${status}`), outputs])
+function keyOf({ phase, steps, outputs, cancellation }: Run): string {
+  const statuses = steps.map(({ name, status }) => `${name} ${status}`)
+  return JSON.stringify([phase, statuses, outputs, cancellation !== null])
 }
 
 function* successors(run: Run): Generator<Run> {
   // its turn, and a pipeline.yaml that cannot be read
   if (run.phase === 'Queued') yield* [{ ...run, phase: 'Running' as const }, breakOff(run, 'nonsense', NOW)]
   if (run.phase === 'Running') yield breakOff(run, 'refused', NOW)
+  if (run.phase === 'Queued' || run.phase === 'Running')
+    yield cancel(run, { by: 'grace', reason: 'not now', at: NOW })
   for (const seen of observations()) {
     const next = nextRun(run, seen)
     yield next
@@ -127,9 +133,10 @@ const DEPLOYMENTS: readonly DeployedSeen[] = [
     stage,
     busy: true,
   })),
-  { ...OTHER, failure: 'it died', busy: true },
-  { ...OTHER, failure: 'it died' },
-  { ...OTHER, failure: 'it died', reverted: true },
+  { ...OTHER, failure: 'it died', gate: result('fail'), busy: true },
+  { ...OTHER, failure: 'it died', gate: result('fail') },
+  { ...OTHER, failure: 'nobody answered' },
+  { ...OTHER, failure: 'it died', gate: result('fail'), reverted: true },
 ]
 
 /** From a look at which nothing has come yet, and one at which all goes well, one thing after the other is seen differently. */
@@ -142,10 +149,11 @@ function* observations(): Generator<PipelineSeen> {
     production: OTHER,
     gates: null,
     rollout: null,
+    users: null,
   }
   const well: PipelineSeen = {
     ...nothing,
-    packaged: { ok: true, message: 'there' },
+    packaged: { kind: 'there', message: 'there' },
     staging: RUNS,
     canary: RUNS,
     gates: { results: [], complete: true },
@@ -153,16 +161,19 @@ function* observations(): Generator<PipelineSeen> {
   for (const look of [nothing, well]) for (const difference of DIFFERENCES) yield { ...look, ...difference }
 }
 
-const result = (verdict: 'pass' | 'fail' | 'error') => {
+function result(verdict: 'pass' | 'fail' | 'error') {
   const at = new Date(NOW).toISOString()
   return { gate: 'load', verdict, reason: 'p95', evidence: null, startedAt: at, endedAt: at }
 }
 
 const DIFFERENCES: readonly Partial<PipelineSeen>[] = [
   {},
-  ...[true, false].map(ok => ({ packaged: { ok, message: 'because' } })),
+  ...(['there', 'wrong', 'away'] as const).map(kind => ({ packaged: { kind, message: 'because' } })),
   ...DEPLOYMENTS.flatMap(seen => [{ staging: seen }, { canary: seen }, { staging: seen, canary: seen }]),
   { production: RUNS },
+  { production: RUNS, users: { answer: VERSION, alias: null } },
+  { production: RUNS, users: { answer: VERSION, alias: VERSION.version } },
+  { users: { answer: { version: '1', digest: 'sha256:one' }, alias: '1' } },
   { production: IDLE },
   ...(['pass', 'fail', 'error'] as const).map(verdict => ({
     gates: { results: [result(verdict)], complete: true },
@@ -170,9 +181,10 @@ const DIFFERENCES: readonly Partial<PipelineSeen>[] = [
   { gates: { results: [], complete: false } },
   ...PHASES.flatMap(phase =>
     [null, 'approval'].flatMap(cause => {
-      const rollout = { phase, cause, message: 'e 123' }
+      const rollout = { phase, cause, message: 'e 123', awaitsPerson: cause === 'approval' }
       const left = DEPLOYMENTS.at(-1) ?? IDLE
-      return [{ rollout }, { rollout, production: RUNS }, { rollout, staging: left, canary: left }]
+      const users = { answer: VERSION, alias: VERSION.version }
+      return [{ rollout }, { rollout, production: RUNS, users }, { rollout, staging: left, canary: left }]
     }),
   ),
 ]

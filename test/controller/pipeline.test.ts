@@ -1,5 +1,14 @@
 import t from 'tap'
-import { gates, promote, run, startControl, startWorld, stepOf, writePipeline } from './pipeline-control.ts'
+import {
+  gates,
+  promote,
+  run,
+  startControl,
+  startWorld,
+  stepOf,
+  WAITS,
+  writePipeline,
+} from './pipeline-control.ts'
 
 t.test('a version goes to production step by step, also if the controller dies after every look', async t => {
   const world = await startWorld(t, gates(0))
@@ -24,7 +33,7 @@ t.test('a version goes to production step by step, also if the controller dies a
   })
   t.same(rollout?.file.spec.strategy.canary?.steps.at(-1), { approval: {} }, 'a person is asked last')
   const name = rollout?.name ?? ''
-  control.lead(name, { phase: 'Paused', cause: 'approval', message: 'waiting for an approval' })
+  control.lead(name, { ...WAITS, message: 'waiting for an approval' })
   await control.until('the approval', () => stepOf(control, id, 'approval')?.status === 'running')
   control.pipelines.judge(id, { as: 'grace', actor: 'ada', reason: 'looks right', approved: true })
   await control.look()
@@ -71,7 +80,7 @@ t.test('a failing gate returns staging to what was good, and the version is mark
   t.match(stepOf(control, bad, 'gates'), { status: 'failed', evidence: [{ gate: 'ours', verdict: 'fail' }] })
   t.match(stepOf(control, bad, 'rollout'), { status: 'skipped', message: 'not after gates' })
   t.equal(control.rollouts.list().length, 1, 'users never saw it')
-  await t.rejects(run(control, '3'), { code: 'conflict', message: /has failed before/ })
+  await t.rejects(run(control, '3'), { code: 'version_failed', message: /gates: ours/ })
 })
 
 t.test('an error in a gate is no pass: the run ends, nothing is held against the version', async t => {
@@ -86,7 +95,12 @@ t.test('an error in a gate is no pass: the run ends, nothing is held against the
   const again = await run(control, '2')
   t.equal(again, 'food11-v2-2')
   await control.until('the rollout', () => control.rollouts.list().length === 1)
-  t.equal(control.environments.view('staging').history.length, 1, 'what runs there already is measured again')
+  t.match(
+    control.environments.view('staging').history,
+    [{ how: 'promote', verifiedAt: String }, {}],
+    'what runs there already is seen, and measured, again',
+  )
+  t.equal(world.runtime.list().filter(({ id }) => id.startsWith('food11-staging')).length, 1, 'as it runs')
 })
 
 t.test('a withdrawn rollout reverts canary and staging', async t => {
@@ -118,7 +132,7 @@ t.test('an approval needs a name that counts, and a run that waits for it', asyn
     control.pipelines.judge(id, { as, actor: 'operator', approved: true })
   t.throws(() => judge('grace'), { code: 'conflict', message: /does not wait/ })
   await control.until('the rollout', () => control.rollouts.list().length === 1)
-  control.lead(control.rollouts.list()[0]?.name ?? '', { phase: 'Paused', cause: 'approval' })
+  control.lead(control.rollouts.list()[0]?.name ?? '', WAITS)
   await control.until('the approval', () => stepOf(control, id, 'approval')?.status === 'running')
   t.throws(() => judge(undefined), { code: 'invalid_setting', message: /needs a name/ })
   t.throws(() => judge('mallory'), { code: 'forbidden', message: /none of the approvers/ })
@@ -140,22 +154,6 @@ t.test('runs of a model take turns', async t => {
   t.match(control.pipelines.view(second), { phase: 'Running' })
 })
 
-t.test('a registration starts one run, once, whatever restarts', async t => {
-  const world = await startWorld(t, gates(0))
-  const control = startControl(t, world)
-  await control.pipelines.takeRegistered()
-  t.same(control.pipelines.list(), [], 'what merely lies there was not registered')
-  const { version } = await control.registry.register('food11', 'models/food11/2', { actor: 'ada' })
-  await control.pipelines.takeRegistered()
-  control.stop()
-  const next = startControl(t, world)
-  await next.pipelines.takeRegistered()
-  t.match(next.pipelines.list(), [
-    { modelVersion: version.version, trigger: 'registration', startedBy: 'ada' },
-  ])
-  t.equal(next.pipelines.list().length, 1)
-})
-
 t.test(
   'a pipeline.yaml that says nonsense is refused by name, or ends the run of a registration',
   async t => {
@@ -163,7 +161,7 @@ t.test(
     const control = startControl(t, world)
     await t.rejects(run(control, '2'), { code: 'invalid_setting', message: /pipeline\.yaml.*aproval/ })
     await control.registry.register('food11', 'models/food11/2', { actor: 'ada' })
-    await control.pipelines.takeRegistered()
+    await control.registrations.take()
     t.match(control.pipelines.list(), [{ phase: 'Error', message: /aproval/ }])
     const [broken] = control.pipelines.list()
     t.match(control.audit.list({ subject: `pipeline/${broken?.id}` }), [
@@ -172,7 +170,7 @@ t.test(
     ])
     writePipeline(world, 'onRegistration: false\n')
     await control.registry.register('food11', 'models/food11/1', { actor: 'ada' })
-    await control.pipelines.takeRegistered()
+    await control.registrations.take()
     t.equal(control.pipelines.list().length, 1)
   },
 )

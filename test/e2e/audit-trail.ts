@@ -22,6 +22,9 @@ export async function lastSeq(controller: Pick<ControllerClient, 'verifyAudit'>)
 
 /** What the audit must say of a run that ended, in this order; that a step is under way it may say in between. */
 export function expectedTrail({ phase, steps }: PipelineView): string[] {
+  const cancelledAt = steps.findIndex(({ status }) => status === 'cancelled')
+  if (cancelledAt !== -1)
+    return ['started', 'running', ...steps.slice(0, cancelledAt).map(passedOrSkipped), 'cancel', 'cancelled']
   const stopsAt = steps.findIndex(({ status }) => status === 'failed' || status === 'error')
   const done = stopsAt === -1 ? steps : steps.slice(0, stopsAt + 1)
   const ended = done.flatMap(({ name, status, message }) => {
@@ -30,6 +33,10 @@ export function expectedTrail({ phase, steps }: PipelineView): string[] {
   })
   const end = phase === 'Failed' ? ['reverting', 'failed'] : [phase.toLowerCase()]
   return ['started', 'running', ...ended, ...end]
+}
+
+function passedOrSkipped({ name, status }: PipelineView['steps'][number]): string {
+  return `${name} ${status}`
 }
 
 /** Without that a step is under way. */

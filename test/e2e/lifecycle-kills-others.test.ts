@@ -1,8 +1,11 @@
 import t from 'tap'
 import { decisions, doneIn, expectedTrail, lastSeq, trailOf } from './audit-trail.ts'
+import { until } from '../helpers/until.ts'
 import { MODEL, QUICK, startMortalStack, variation } from './mortal-stack.ts'
 import {
   BROKEN_OFF,
+  CANCELLED,
+  CANCELLED_IN_TURN,
   checkDeaths,
   IN_PRODUCTION_ALREADY,
   NEVER_BEGUN,
@@ -71,6 +74,35 @@ t.test(
     )
   },
 )
+
+t.test('a run that is cancelled in its rollout, and one behind it', { timeout: 120_000 }, async t => {
+  life.spare(TO_PRODUCTION)
+  await stack.writePipeline(QUICK.replace('{ setWeight: 50 }', '{ setWeight: 50 }, { pause: {} }'))
+  const version = await stack.register(variation({ manifest: { memoryLimitMiB: 403 } }))
+  const { id } = await stack.runOf(version)
+  const behind = await stack.runOf(await stack.register(variation({ manifest: { memoryLimitMiB: 404 } })))
+  const cancellation = { as: 'grace', reason: 'not this week' }
+  await ask(async client => client.cancelPipeline(behind.id, cancellation))
+  t.match(await stack.ends(behind.id), { phase: 'Cancelled', cancelledBy: 'grace' })
+  checkDeaths(t, life.deaths(), { run: behind.id, transitions: CANCELLED_IN_TURN })
+
+  const rollout = await until('its rollout pauses', 60_000, async () => {
+    const { outputs } = await stack.viewOf(id)
+    if (outputs.rollout === null) return false
+    const view = await ask(async client => client.rollout(outputs.rollout ?? ''))
+    return view.phase === 'Paused' && view.cause === 'pause-step' && view.name
+  })
+  await ask(async client => client.cancelPipeline(id, cancellation))
+  const run = await stack.ends(id)
+  t.match(run, { phase: 'Cancelled', message: /staging runs version 1; canary is stopped/ }, run.message)
+  checkDeaths(t, life.deaths(), { run: id, transitions: CANCELLED })
+  t.match(await ask(async client => client.rollout(rollout)), { phase: 'Aborted' })
+  const trail = await ask(async client => trailOf(client, `pipeline/${id}`))
+  t.same(decisions(trail), expectedTrail(run), 'the audit tells each step once')
+  const { failed } = await ask(async client => client.modelVersion(MODEL, version))
+  t.equal(failed, null, 'nothing is held against the version')
+  t.same((await stack.environment('production')).current, stack.production)
+})
 
 t.test('no user noticed, and the audit is as it was written', async t => {
   await stack.checkUsers(t)

@@ -42,6 +42,12 @@ export const BACK_FROM_PRODUCTION: readonly string[] = ['production failed', ...
 /** What is no fault of the version: lifecycle-kills-others.test.ts. */
 export const BROKEN_OFF: readonly string[] = ['a step error', 'Running → Error']
 export const NEVER_BEGUN: readonly string[] = ['→ Queued', 'Queued → Error', 'a step error']
+export const CANCELLED: readonly string[] = [
+  'a step cancelled',
+  'Running → Reverting',
+  'Reverting → Cancelled',
+]
+export const CANCELLED_IN_TURN: readonly string[] = ['Queued → Cancelled']
 export const IN_PRODUCTION_ALREADY: readonly string[] = [
   'deploy-canary skipped',
   'verify-canary skipped',
