@@ -6,6 +6,7 @@ import { WeirError } from '../../contract/errors.ts'
 import type { ModelVersionView } from '../../contract/registry.ts'
 import { parseNumber } from '../assignments.ts'
 import { connectController, print, printJson, withConnection, type ConnectOptions } from '../connect.ts'
+import { inOneLine } from '../render/one-line.ts'
 import { table } from '../render/table.ts'
 import { SCENARIOS, type Scenario } from '../scenario/scenarios.ts'
 import { readBase, writeVersion, type BaseVersion, type VersionContent } from '../scenario/version-content.ts'
@@ -96,7 +97,7 @@ function describeKnown({ model, version, digest, failed }: ModelVersionView): st
     `${model}/${version} is this content already (${digest}): nothing was registered`,
     failed === null
       ? `start its pipeline by hand: weir pipeline run ${model} ${version}`
-      : `it failed: ${failed}`,
+      : `it failed: ${inOneLine(failed)}`,
     'to rehearse it as a new version, add --again',
   ].join('\n')
 }

@@ -29,7 +29,8 @@ const ARRIVING = /^\.arriving-(\d+)-/
 
 /** The files of versions, and nothing else about them. */
 export function createModelFolder(modelsDir: string) {
-  const folderOf = (model: string, version: string) => join(modelsDir, safeName(model), safeName(version))
+  const homeOf = (model: string) => join(modelsDir, safeName(model, 'model'))
+  const folderOf = (model: string, version: string) => join(homeOf(model), safeName(version, 'version'))
 
   const newcomer = () => join(modelsDir, `.arriving-${process.pid}-${randomBytes(6).toString('hex')}`)
 
@@ -40,7 +41,7 @@ export function createModelFolder(modelsDir: string) {
     return arriving
   }
 
-  const namesOf = async (model: string) => (await folders(join(modelsDir, safeName(model)))).filter(isName)
+  const namesOf = async (model: string) => (await folders(homeOf(model))).filter(isName)
 
   /** Undefined: there is none. Throws, with the place, `invalid_manifest` or `missing_file` for a folder that is no version. */
   async function version(model: string, version: string): Promise<FoundVersion | undefined> {
@@ -78,8 +79,7 @@ export function createModelFolder(modelsDir: string) {
     },
     begin,
     /** Every number that is in use, whatever lies there. */
-    taken: async (model: string) =>
-      (await entriesOf(join(modelsDir, safeName(model)))).map(({ name }) => name),
+    taken: async (model: string) => (await entriesOf(homeOf(model))).map(({ name }) => name),
     async models(): Promise<string[]> {
       const names = (await folders(modelsDir)).filter(isName)
       const hasAny = await Promise.all(
@@ -171,7 +171,17 @@ async function entriesOf(dir: string): Promise<Dirent[]> {
 
 async function folders(dir: string): Promise<string[]> {
   const entries = await entriesOf(dir)
-  return entries.filter(entry => entry.isDirectory()).map(entry => entry.name)
+  const isFolder = await Promise.all(
+    entries.map(async entry => entry.isDirectory() || leadsToFolder(dir, entry)),
+  )
+  return entries.filter((_, index) => isFolder[index]).map(entry => entry.name)
+}
+
+/** A version may lie on another disk. */
+async function leadsToFolder(dir: string, entry: Dirent): Promise<boolean> {
+  if (!entry.isSymbolicLink()) return false
+  const found = await stat(join(dir, entry.name)).catch(unlessAbsent)
+  return found?.isDirectory() === true
 }
 
 async function readVersion(dir: string, version: string): Promise<FoundVersion | undefined> {
@@ -222,9 +232,9 @@ export function isName(name: string): boolean {
 }
 
 /** Names become path segments: nothing that could leave the models folder. */
-function safeName(name: string): string {
+function safeName(name: string, of: 'model' | 'version'): string {
   if (isName(name)) return name
-  throw new WeirError('version_not_found', `"${name}" is no name of a model or version`)
+  throw new WeirError(`${of}_not_found`, `"${name}" is no name of a ${of}`)
 }
 
 /** For names that are given to something new. */

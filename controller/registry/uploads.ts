@@ -14,8 +14,9 @@ export interface UploadLimits {
   readonly idleMs: number
 }
 
+const MIB = 1024 ** 2
 /** An ONNX file cannot be larger than 2 GiB; the rest is for what lies beside it. */
-export const UPLOAD_LIMITS: UploadLimits = { maxBytes: 2 * 1024 ** 3 + 64 * 1024 ** 2, idleMs: 30_000 }
+export const UPLOAD_LIMITS: UploadLimits = { maxBytes: 2112 * MIB, idleMs: 30_000 }
 /** model.json and as many as a manifest may list. */
 const MAX_FILES = 10_001
 const MAX_UPLOADS = 4
@@ -37,7 +38,10 @@ export function createUploads(dir: string, limits: UploadLimits = UPLOAD_LIMITS)
 
   function requireSize(bytes: number): void {
     if (bytes > limits.maxBytes)
-      throw new WeirError('body_too_large', `a version may have ${limits.maxBytes} bytes`)
+      throw new WeirError(
+        'body_too_large',
+        `all files of a version together may have ${Math.floor(limits.maxBytes / MIB)} MiB`,
+      )
   }
 
   async function receive(folder: string, { body, contentType }: Form): Promise<void> {

@@ -1,16 +1,11 @@
 import { execFile } from 'node:child_process'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { pino } from 'pino'
 import t, { type Test } from 'tap'
 import { readBase, writeVersion } from '../../cli/scenario/version-content.ts'
 import { SCENARIOS } from '../../cli/scenario/scenarios.ts'
-import { addModels } from '../../controller/registry/registry-api.ts'
 import { readContent } from '../../controller/registry/content.ts'
-import { createUploads, UPLOAD_LIMITS } from '../../controller/registry/uploads.ts'
-import { openStore } from '../../controller/store.ts'
-import { createHttpServer } from '../../lib/http-server.ts'
-import { localRegistry } from '../controller/local-registry.ts'
+import { startRegistryApi } from '../controller/registry-server.ts'
 import { colourManifest, writeModelFolder } from '../serving/model-folder.ts'
 import { startProcess } from '../serving/start-process.ts'
 import { ask, postBytes } from '../serving/start-server.ts'
@@ -75,17 +70,7 @@ t.test('every scenario is a version that can be registered, called whatever one 
 })
 
 t.test('it is registered through the API, as the next version', async t => {
-  const dir = t.testdir()
-  const store = openStore(join(dir, 'state'))
-  const registry = localRegistry(join(dir, 'models'), store)
-  const app = createHttpServer({ log: pino({ level: 'silent' }), bodyLimitBytes: 1000 })
-  const runtime = { list: () => [], status: async () => ({ kind: 'absent' }) as const }
-  addModels(app, { registry, runtime, uploads: createUploads(join(dir, 'uploads'), UPLOAD_LIMITS) })
-  const url = await app.listen({ port: 0, host: '127.0.0.1' })
-  t.teardown(async () => {
-    await app.close()
-    store.close()
-  })
+  const { url, registry, models } = await startRegistryApi(t)
   t.match(await weir('slow', '--controller', url), {
     code: 0,
     stdout:
@@ -93,7 +78,7 @@ t.test('it is registered through the API, as the next version', async t => {
   })
   t.match(await weir('crash-loop', '--controller', url, '--json'), { code: 0, stdout: /"version": "2"/ })
   t.match(await registry.aliases('food11'), { development: '2' })
-  t.same(await readdir(join(dir, 'models', 'food11')), ['1', '2'])
+  t.same(await readdir(join(models, 'food11')), ['1', '2'])
 
   const { stdout: known } = await weir('slow', '--controller', url)
   t.match(known, /^food11\/1 is this content already \(sha256:[0-9a-f]{64}\): nothing was registered\n/)
@@ -106,7 +91,7 @@ t.test('it is registered through the API, as the next version', async t => {
 
   const again = await weir('slow', '--controller', url, '--again')
   t.match(again.stdout, /^food11\/3 .*\nits pipeline should stop at the gate load\n$/)
-  const { manifest } = await readContent(join(dir, 'models', 'food11', '3'))
+  const { manifest } = await readContent(join(models, 'food11', '3'))
   t.match(manifest, { drill: { delayMs: 2500 }, trainedOn: { rehearsal: /^\d{4}-/ } })
 })
 

@@ -3,57 +3,11 @@ import { openAsBlob } from 'node:fs'
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join } from 'node:path'
-import { pino } from 'pino'
 import t, { type Test } from 'tap'
-import { createControllerClient } from '../../client/controller.ts'
-import { createAudit } from '../../controller/audit.ts'
-import { addModels, type RegistryApiOptions } from '../../controller/registry/registry-api.ts'
-import { createUploads, UPLOAD_LIMITS, type UploadLimits } from '../../controller/registry/uploads.ts'
-import { openStore } from '../../controller/store.ts'
-import { createHttpServer } from '../../lib/http-server.ts'
+import { createUploads } from '../../controller/registry/uploads.ts'
 import { until } from '../helpers/until.ts'
-import { localRegistry } from './local-registry.ts'
+import { JSON_LIMIT_BYTES, startRegistryApi } from './registry-server.ts'
 import { temporary, trained } from './registry-suite.ts'
-
-const JSON_LIMIT_BYTES = 1000
-
-/** The registry's part of the API over real HTTP; `running`: what model servers are seen answering with. */
-async function startApi(t: Test, limits: Partial<UploadLimits> = {}) {
-  const dir = temporary(t)
-  const store = openStore(join(dir, 'state'))
-  const registry = localRegistry(join(dir, 'models'), store)
-  const running = new Map<string, { model: string; version: string; digest: string }>()
-  const runtime = runtimeOf(running)
-  const uploads = createUploads(join(dir, 'uploads'), { ...UPLOAD_LIMITS, ...limits })
-  const app = createHttpServer({ log: pino({ level: 'silent' }), bodyLimitBytes: JSON_LIMIT_BYTES })
-  addModels(app, { registry, runtime, uploads })
-  const url = await app.listen({ port: 0, host: '127.0.0.1' })
-  t.teardown(async () => {
-    await app.close()
-    store.close()
-  })
-  const client = createControllerClient({ baseUrl: url, actor: 'ada' })
-  /** What lies on the disk. */
-  const left = async () => [
-    ...(await readdir(join(dir, 'models')).catch(() => [])),
-    ...(await readdir(join(dir, 'uploads')).catch(() => [])),
-  ]
-  return { url, client, registry, running, audit: createAudit(store), left }
-}
-
-function runtimeOf(
-  running: ReadonlyMap<string, { model: string; version: string; digest: string }>,
-): RegistryApiOptions['runtime'] {
-  return {
-    list: () =>
-      [...running].map(([id, { model, version }]) => ({ id, model, version, endpoints: [], drilled: false })),
-    async status(id) {
-      const found = running.get(id)
-      if (found === undefined) return { kind: 'absent' }
-      return { kind: 'ready', endpoints: [], digest: found.digest }
-    },
-  }
-}
 
 async function filesOf(folder: string): Promise<Map<string, Blob>> {
   const files = new Map<string, Blob>()
@@ -62,7 +16,7 @@ async function filesOf(folder: string): Promise<Map<string, Blob>> {
 }
 
 t.test('a version is uploaded, listed and shown, with who registered it', async t => {
-  const { url, client, audit, left } = await startApi(t)
+  const { url, client, audit, left } = await startRegistryApi(t)
   const folder = await trained(t, 'a')
   const uploaded = await client.registerVersion('colours', await filesOf(folder))
   t.match(uploaded, {
@@ -104,7 +58,7 @@ t.test('a version is uploaded, listed and shown, with who registered it', async 
 })
 
 t.test('an alias moves by hand only to a version that is seen serving, by its digest', async t => {
-  const { client, registry, running, audit } = await startApi(t)
+  const { client, registry, running, audit } = await startRegistryApi(t)
   const { version, digest } = await client.registerVersion('colours', await filesOf(await trained(t, 'a')))
   const point = async () => client.setAlias('colours', 'production', version, { reason: 'tried by hand' })
   await t.rejects(point(), { code: 'version_not_serving' }, 'nothing runs')
@@ -129,7 +83,7 @@ t.test('an alias moves by hand only to a version that is seen serving, by its di
 })
 
 t.test('every bad upload is refused with its own code, and nothing of it is left', async t => {
-  const { url, left } = await startApi(t, { maxBytes: 20_000 })
+  const { url, left } = await startRegistryApi(t, { maxBytes: 20_000 })
   const folder = await trained(t, 'a')
   const manifest = await readFile(join(folder, 'model.json'), 'utf8')
   const model = await readFile(join(folder, 'model.onnx'), 'latin1')
@@ -205,7 +159,7 @@ t.test('every bad upload is refused with its own code, and nothing of it is left
 })
 
 t.test('bad requests for aliases are refused', async t => {
-  const { url, client } = await startApi(t)
+  const { url, client } = await startRegistryApi(t)
   await client.registerVersion('colours', await filesOf(await trained(t, 'a')))
   const put = async (path: string, body: string, headers = {}) => {
     const init = { method: 'PUT', body, headers: { 'content-type': 'application/json', ...headers } }
@@ -232,7 +186,7 @@ const PART = '--x\r\nContent-Disposition: form-data; name="model.onnx"\r\n\r\n'
 const chunk = (text: string) => `${text.length.toString(16)}\r\n${text}\r\n`
 
 t.test('an upload that stands still is given up', async t => {
-  const { url, left } = await startApi(t, { idleMs: 200 })
+  const { url, left } = await startRegistryApi(t, { idleMs: 200 })
   const socket = await dial(t, url)
   socket.write(HEAD + FORM + chunk(`${PART}some`))
   t.match(await said(socket), /^HTTP\/1\.1 408 [^]*"code":"request_timeout"/)
@@ -240,7 +194,7 @@ t.test('an upload that stands still is given up', async t => {
 })
 
 t.test('a size that nobody announced is limited all the same, and the connection does not stay', async t => {
-  const { url, left } = await startApi(t, { maxBytes: 1000 })
+  const { url, left } = await startRegistryApi(t, { maxBytes: 1000 })
   const socket = await dial(t, url)
   socket.write(HEAD + FORM + chunk(PART + 'x'.repeat(2000)))
   t.match(await said(socket), /^HTTP\/1\.1 413 [^]*"code":"body_too_large"/)
@@ -248,7 +202,7 @@ t.test('a size that nobody announced is limited all the same, and the connection
 })
 
 t.test('a sender that goes away leaves nothing', async t => {
-  const { url, left } = await startApi(t)
+  const { url, left } = await startRegistryApi(t)
   const socket = await dial(t, url)
   socket.write(HEAD + FORM + chunk(`${PART}some`))
   await until('it has begun', 5000, async () => (await left()).length === 1)
