@@ -46,6 +46,12 @@ export function modelCalls(request: JsonRequest, actorHeader: Readonly<Record<st
       })
       return { ...modelVersion.parse(answer.body), created: answer.status === 201 }
     },
+    /** May be repeated: where nothing is held against the version, nothing changes. */
+    async clearFailure(model: string, version: string, reason: string) {
+      const where = `${path(model)}/versions/${encodeURIComponent(version)}/clear-failure`
+      const options = { body: { reason }, headers: actorHeader, timeoutMs: READ_TIMEOUT_MS }
+      return modelVersion.parse((await request('POST', where, options)).body)
+    },
     /** Only to a version that a model server is seen answering with; null takes the alias away. */
     async setAlias(
       model: string,

@@ -30,6 +30,9 @@ export const aliasBody = z.strictObject({
   reason: z.string().max(1000).optional(),
 })
 
+/** A version that failed may try again. */
+export const clearFailureBody = z.strictObject({ reason: z.string().trim().min(1).max(1000) })
+
 /** One version with its manifest as it is kept. */
 export const modelVersionDetails = modelVersion.extend({ manifest: z.looseObject({}) })
 export type ModelVersionDetails = z.infer<typeof modelVersionDetails>

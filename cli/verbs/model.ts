@@ -32,6 +32,12 @@ export function addModel(program: Command): void {
   withConnection(model.command('show <model/version>'))
     .description('one version: its digest, aliases, accuracy, and who registered it')
     .action(show)
+  withConnection(model.command('clear-failure <model/version>'))
+    .description(
+      'hold nothing against a version that failed any more, so that it may go through the pipeline again',
+    )
+    .requiredOption('--reason <text>', 'why, for the audit')
+    .action(clearFailure)
   withConnection(model.command('alias <model> <alias> <version>'))
     .description(`point ${ALIASES.join(', ')} at a version that is seen serving; "none" takes the alias away`)
     .option('--reason <text>', 'why, for the audit')
@@ -93,10 +99,23 @@ function versionTable(items: readonly ModelVersionView[]): string {
   )
 }
 
-async function show(named: string, options: ConnectOptions): Promise<void> {
+function versionNamed(named: string): { readonly model: string; readonly version: string } {
   const [, model, version] = /^([^/]+)\/([^/]+)$/.exec(named) ?? []
-  if (model === undefined || version === undefined)
-    throw new WeirError('invalid_setting', `"${named}" must be a model and a version, such as food11/2`)
+  if (model !== undefined && version !== undefined) return { model, version }
+  throw new WeirError('invalid_setting', `"${named}" must be a model and a version, such as food11/2`)
+}
+
+async function clearFailure(named: string, options: ConnectOptions & { reason: string }): Promise<void> {
+  const { model, version } = versionNamed(named)
+  const cleared = await connectController(options).clearFailure(model, version, options.reason)
+  if (options.json) return printJson(cleared)
+  print(
+    `${named}: nothing is held against it; weir pipeline run ${model} ${version} sends it on its way again`,
+  )
+}
+
+async function show(named: string, options: ConnectOptions): Promise<void> {
+  const { model, version } = versionNamed(named)
   const found = await connectController(options).modelVersion(model, version)
   if (options.json) printJson(found)
   else print(describeVersion(found))

@@ -197,6 +197,15 @@ export function createLocalRegistry({ folder, store, audit, clock }: LocalRegist
         record(actor, 'mark-failed', `${model}/${version}`, reason, { digest: found.digest })
       })
     },
+    async clearFailed(model, version, { actor, reason }) {
+      const found = await get(model, version)
+      const { digest, failed } = found
+      store.transaction(() => {
+        if (failed === null) return
+        table.fail(found, null)
+        record(actor, 'clear-failure', `${model}/${version}`, reason, { digest, failed })
+      })
+    },
     async fetch(model, version) {
       return folder.complete(model, await find(model, version))
     },

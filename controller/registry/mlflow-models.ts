@@ -100,6 +100,9 @@ export function createMlflowModels(api: MlflowApi) {
     async setTag(name: string, number: string, key: string, value: string): Promise<void> {
       await api.post('model-versions/set-tag', { name, version: number, key, value }, nothing)
     },
+    async deleteTag(name: string, number: string, key: string): Promise<void> {
+      await unless(ABSENT, api.remove('model-versions/delete-tag', { name, version: number, key }))
+    },
     /** A version's files must lie among the artifacts of a run. */
     async startRun(name: string, startTime: number): Promise<MlflowRun> {
       const body = { experiment_id: await experimentId(), run_name: name, start_time: startTime }

@@ -245,6 +245,14 @@ export function createMlflowRegistry(options: MlflowRegistryOptions): Registry &
         mlflow.setTag(names.toMlflow(model), version, FAILED, reason),
       ).catch(inOurWords)
     },
+    async clearFailed(model, version, { actor, reason }) {
+      const { failed, digest } = await get(model, version).catch(inOurWords)
+      if (failed === null) return
+      const about = { subject: `${model}/${version}`, evidence: { digest, failed } }
+      await recorded({ actor, action: 'clear-failure', reason, ...about }, () =>
+        mlflow.deleteTag(names.toMlflow(model), version, FAILED),
+      ).catch(inOurWords)
+    },
     fetch: (model, version) => fetch(model, version).catch(inOurWords),
   }
 }

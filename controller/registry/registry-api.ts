@@ -5,7 +5,14 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import { z } from 'zod'
 import { WeirError } from '../../contract/errors.ts'
-import { alias, ALIASES, aliasBody, type Alias, type ModelVersionView } from '../../contract/registry.ts'
+import {
+  alias,
+  ALIASES,
+  aliasBody,
+  clearFailureBody,
+  type Alias,
+  type ModelVersionView,
+} from '../../contract/registry.ts'
 import { query } from '../query.ts'
 import { actorOf } from '../requests.ts'
 import type { Runtime } from '../runtime/runtime.ts'
@@ -45,6 +52,16 @@ export function addModels(plain: FastifyInstance, { registry, runtime, uploads }
     const manifest: unknown = JSON.parse(text)
     return { ...versionView(found, await registry.aliases(name)), manifest }
   })
+  app.post(
+    '/v1/models/:name/versions/:version/clear-failure',
+    { schema: { params: versioned, body: clearFailureBody } },
+    async request => {
+      const { name, version } = request.params
+      const { reason } = request.body
+      await registry.clearFailed(name, version, { actor: actorOf(request), reason })
+      return versionView(await registry.get(name, version), await registry.aliases(name))
+    },
+  )
   addUpload(plain, registry, uploads)
   app.get('/v1/models/:name/aliases/:alias', { schema: { params: aliased } }, async (request, reply) => {
     const { name, alias } = request.params

@@ -42,7 +42,8 @@ export function createRegistryTable({ db }: Store) {
     },
     add: ({ model, version, digest, registeredAt, registeredBy }: Arrival) =>
       void upsert.run(model, version, digest, registeredAt, registeredBy),
-    fail: ({ model, version, digest }: ModelVersion, reason: string) =>
+    /** Null: nothing is held against it. */
+    fail: ({ model, version, digest }: ModelVersion, reason: string | null) =>
       void fail.run(model, version, digest, reason),
     arrivals: (): Arrival[] => selectArrivals.all().map(toArrival),
     expect: ({ model, version, digest, registeredAt, registeredBy }: Arrival) =>

@@ -63,6 +63,8 @@ export interface Registry {
   /** Null takes the alias away. Whoever calls has seen exactly this version serving: here nothing is verified. */
   setAlias(model: string, alias: Alias, version: string | null, decision: AliasDecision): Promise<void>
   markFailed(model: string, version: string, decision: Decision): Promise<void>
+  /** Nothing is held against it any more: a person decides that it may try again. */
+  clearFailed(model: string, version: string, decision: Decision): Promise<void>
   /** A folder of this machine with the version's files. What is downloaded is verified by its digest. */
   fetch(model: string, version: string): Promise<string>
 }

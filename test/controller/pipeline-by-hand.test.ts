@@ -211,6 +211,24 @@ t.test('a version that failed is promoted by force alone, and starts no rollout'
   )
 })
 
+t.test('what failed goes through the pipeline again once a person takes that back', async t => {
+  const { control, id } = await startOne(t)
+  control.lead(await rolloutOf(control), { phase: 'RolledBack', message: 'e 123', endedAt: 1 })
+  await ended(control, id)
+  await control.settle('staging')
+  await control.registry.clearFailed('food11', '2', {
+    actor: 'grace',
+    reason: 'stable was the one that was ill',
+  })
+  const again = await run(control, '2')
+  await control.until('its rollout', () => control.pipelines.view(again).outputs.rollout !== null)
+  t.match(
+    await control.registry.get('food11', '2'),
+    { failed: null },
+    'and nobody marks it for what was before',
+  )
+})
+
 t.test('of one content one run is under way at a time', async t => {
   const { control, id } = await startOne(t)
   await t.rejects(run(control, '2'), { code: 'conflict', message: /run "food11-v2"/, details: { run: id } })

@@ -174,6 +174,22 @@ export function registrySuite(t: Test, open: (t: Test) => Promise<Opened>): void
     await refused(t, none, 'version_not_found', /7/)
   })
 
+  t.test('what is held against a version is taken back by a person, once, and is in the audit', async t => {
+    const { registry, audit } = await open(t)
+    const { version } = await registry.register('colours', await trained(t, 'a'), ADA)
+    await registry.markFailed('colours', '1', { actor: 'pipeline', reason: 'the disk was full' })
+    const decision = { actor: 'grace', reason: 'it was the disk' }
+    await registry.clearFailed('colours', '1', decision)
+    await registry.clearFailed('colours', '1', decision)
+    t.same(await registry.get('colours', '1'), version)
+    const cleared = audit.list().filter(({ action }) => action === 'clear-failure')
+    t.match(cleared, [{ ...decision, subject: 'colours/1', evidence: { failed: 'the disk was full' } }])
+    t.equal(cleared.length, 1)
+    await registry.markFailed('colours', '1', { actor: 'pipeline', reason: 'slow' })
+    t.match(await registry.get('colours', '1'), { failed: 'slow' }, 'it may fail again')
+    await refused(t, registry.clearFailed('colours', '7', decision), 'version_not_found', /7/)
+  })
+
   t.test('every change is audited with who made it and why', async t => {
     const { registry, audit } = await open(t)
     const { version } = await registry.register('colours', await trained(t, 'a'), ADA)
