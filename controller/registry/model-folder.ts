@@ -177,11 +177,13 @@ async function folders(dir: string): Promise<string[]> {
   return entries.filter((_, index) => isFolder[index]).map(entry => entry.name)
 }
 
-/** A version may lie on another disk. */
+/** A version may lie on another disk; a link that cannot be followed is told of like any other folder that cannot be used. */
 async function leadsToFolder(dir: string, entry: Dirent): Promise<boolean> {
   if (!entry.isSymbolicLink()) return false
-  const found = await stat(join(dir, entry.name)).catch(unlessAbsent)
-  return found?.isDirectory() === true
+  return stat(join(dir, entry.name)).then(
+    found => found.isDirectory(),
+    (error: NodeJS.ErrnoException) => error.code !== 'ENOENT',
+  )
 }
 
 async function readVersion(dir: string, version: string): Promise<FoundVersion | undefined> {
@@ -204,10 +206,14 @@ function unlessAbsent(error: NodeJS.ErrnoException): undefined {
   if (error.code !== 'ENOENT' && error.code !== 'ENOTDIR') throw error
 }
 
+const UNREADABLE = new Set(['EACCES', 'EPERM', 'ELOOP'])
+
 /** A folder that somebody laid there by hand must be named, or nobody finds it. */
 function locate(dir: string, cause: unknown): never {
-  if (!(cause instanceof WeirError)) throw cause
-  throw new WeirError(cause.code, `${dir}: ${cause.message}`, { cause })
+  if (cause instanceof WeirError) throw new WeirError(cause.code, `${dir}: ${cause.message}`, { cause })
+  if (UNREADABLE.has((cause as NodeJS.ErrnoException).code ?? ''))
+    throw new WeirError('missing_file', `${dir}: ${describeProblem(cause)}`, { cause })
+  throw cause
 }
 
 async function syncFile(path: string): Promise<void> {

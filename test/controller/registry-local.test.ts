@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { createAudit } from '../../controller/audit.ts'
@@ -67,7 +67,8 @@ t.test('a folder that is no version is refused where it lies, and takes nothing 
   await lay('4', { 'model.json': manifest })
   await lay('5', { 'model.json': JSON.stringify(colourManifest()) })
   await mkdir(join(models, 'colours/6/model.json'), { recursive: true })
-  await lay('.7.partial', { 'model.json': '{' }) // as copying programs call what is not complete
+  await symlink('7', join(models, 'colours/7')) // leads nowhere but to itself
+  await lay('.8.partial', { 'model.json': '{' }) // as copying programs call what is not complete
   t.same(
     (await registry.versions('colours')).map(({ version }) => version),
     ['1'],
@@ -77,6 +78,7 @@ t.test('a folder that is no version is refused where it lies, and takes nothing 
     { version: '4', reason: 'model.onnx is missing' },
     { version: '5', reason: 'model.json states no digest' },
     { version: '6', reason: 'model.json is no file' },
+    { version: '7', reason: /ELOOP/ },
   ])
   t.match(await registry.get('colours', '1'), { version: '1' })
   t.equal(await registry.fetch('colours', '1'), join(models, 'colours/1'))
@@ -85,8 +87,9 @@ t.test('a folder that is no version is refused where it lies, and takes nothing 
   await refused(t, registry.get('colours', '3'), 'invalid_manifest', /colours\/3: model\.json is not JSON/)
   await refused(t, registry.fetch('colours', '4'), 'missing_file', /colours\/4: model\.onnx is missing/)
   await refused(t, registry.get('colours', '6'), 'missing_file', /colours\/6: model\.json is no file/)
+  await refused(t, registry.get('colours', '7'), 'missing_file', /colours\/7: .*ELOOP/)
   const next = await registry.register('colours', await trained(t, 'b'), ADA)
-  t.match(next, { created: true, version: { version: '7' } }, 'their numbers are taken')
+  t.match(next, { created: true, version: { version: '8' } }, 'their numbers are taken')
 })
 
 t.test('a model of which nothing can be used is listed with why', async t => {
