@@ -94,10 +94,10 @@ export function createFinder({ environments, rollouts, runtime, registry, route 
       )
   }
 
-  /** While copies of live requests are compared, the candidate's place is lent to what runs in staging. */
+  /** While copies of live requests are compared, the candidate's place is lent to another version. */
   function isLent(endpoints: readonly string[]): boolean {
-    const { current } = environments.get('staging').state
-    return current !== null && sameEndpoints(endpoints, current.endpoints)
+    const { lent } = environments.get('canary').state
+    return lent !== null && sameEndpoints(endpoints, lent.endpoints)
   }
 
   function whyThere(state: EnvironmentState, { version, digest, endpoints }: Placement) {

@@ -1,5 +1,6 @@
 import type { EnvironmentName, GatesRun, How } from '../../contract/environment.ts'
 import type { GateResult } from '../../contract/gate.ts'
+import type { RoutePolicy } from '../../contract/policy.ts'
 
 /** One version where it runs. */
 export interface Placement {
@@ -73,6 +74,14 @@ export interface PendingReturn extends Decider {
   readonly nextAt: number | null
 }
 
+/** To whom the candidate's place is lent, and what is to be so again. */
+export interface Lent {
+  readonly endpoints: readonly string[]
+  /** Of the live requests that are copied. */
+  readonly percent: number
+  readonly mirrorBefore: RoutePolicy['mirror'] | null
+}
+
 /** There is nothing good to return to: the environment stops. */
 export interface Closing {
   readonly kind: 'close'
@@ -92,6 +101,8 @@ export interface EnvironmentState {
   readonly work: Deploying | Closing | null
   readonly warm: readonly Warm[]
   readonly pendingReturn: PendingReturn | null
+  /** Of canary: the public candidate's place while copies of live requests go to another version there. */
+  readonly lent: Lent | null
   /** Why what the public route leads to is not followed; null: it is what runs here, or nothing. */
   readonly held: string | null
   readonly message: string
@@ -119,7 +130,7 @@ export interface HistoryEntry extends Running {
 }
 
 export function emptyEnvironment(name: EnvironmentName, model: string): EnvironmentState {
-  const nothing = { current: null, work: null, warm: [], pendingReturn: null, held: null }
+  const nothing = { current: null, work: null, warm: [], pendingReturn: null, lent: null, held: null }
   return { name, model, revision: 0, ...nothing, message: 'no version yet' }
 }
 

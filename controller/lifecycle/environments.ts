@@ -86,6 +86,7 @@ export function createEnvironments(options: EnvironmentsOptions) {
       throw new WeirError('invalid_setting', 'force needs a reason, which the audit keeps')
     const seenAt = getAt(to, request.ifMatch)
     requireIdle(seenAt.state)
+    requireNotLent(seenAt.state)
     const found = await registry.get(seenAt.state.model, version)
     const { digest, model } = found
     const there = seenAt.state.current?.digest === digest ? seenAt.state.current : null
@@ -105,6 +106,7 @@ export function createEnvironments(options: EnvironmentsOptions) {
         reason: why,
         decide(state) {
           requireIdle(state)
+          requireNotLent(state)
           requireNoRollout(to)
           const order = { how: 'promote' as const, actor, reason: why, target, good: null, now: clock.now() }
           const begun = begin(state, order)
@@ -190,7 +192,8 @@ export function createEnvironments(options: EnvironmentsOptions) {
       record(name, { action, actor: by, reason: why, evidence: { revision, digest, results } })
       const entry = environments.entry(name, revision)
       if (verdict === null || entry === undefined) return
-      environments.saveEntry(name, { ...entry, gates: run })
+      const failedGates = verdict === 'error' ? entry.failedGates : verdict === 'fail' ? said : null
+      environments.saveEntry(name, { ...entry, gates: run, failedGates })
       if (verdict === 'pass') markGood(name, revision, `gates run by ${by}: ${said}`)
     })
   }
@@ -265,6 +268,7 @@ export function createEnvironments(options: EnvironmentsOptions) {
       for (const name of ['canary', 'production'] as const) {
         const { state } = environments.get(name)
         if (state.work?.kind !== 'deploy' || state.work.how !== 'follow') requireIdle(state)
+        requireNotLent(state)
       }
     },
   }
@@ -276,6 +280,12 @@ interface Decision {
 }
 
 const SHOWN_ENTRIES = 20
+
+function requireNotLent({ name, lent }: EnvironmentState): void {
+  if (lent === null) return
+  const what = `its place is lent to ${lent.endpoints.join(', ')} while live requests are copied there`
+  throw new WeirError('conflict', `${name} is busy: ${what}`, { retryAfterSeconds: 1 })
+}
 
 function requireIdle({ name, work }: EnvironmentState): void {
   if (work === null) return

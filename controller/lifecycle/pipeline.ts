@@ -4,6 +4,7 @@ import type { Evidence } from '../evidence/evidence.ts'
 import type { LifecycleOptions } from './lifecycle.ts'
 import type { Environments } from './environments.ts'
 import { createMirroring } from './mirroring.ts'
+import { createEnvironmentStore } from './environment-store.ts'
 import { createEnvironmentGates } from './environment-gates.ts'
 import { createMeasureVersion } from './measure-version.ts'
 import { createPipelineGates } from './pipeline-gates.ts'
@@ -25,10 +26,11 @@ export interface PipelineOptions extends Omit<LifecycleOptions, 'host' | 'settin
 
 /** The pipeline of the environments' model: what carries its runs forward, and what people and registrations ask of it. */
 export function createPipeline(options: PipelineOptions) {
-  const { store, where, gateway, rollouts, environments } = options
+  const { store, where } = options
   const { route, model } = where
   const runs = createPipelineStore(store)
-  const mirroring = createMirroring({ gateway, rollouts, environments, route })
+  const stored = createEnvironmentStore(store, model)
+  const mirroring = createMirroring({ ...options, environments: stored, route })
   const measureVersion = createMeasureVersion({ ...options, mirroring })
   const gates = createPipelineGates(measureVersion)
   const environmentGates = createEnvironmentGates({ ...options, measureVersion, model })
@@ -43,7 +45,7 @@ export function createPipeline(options: PipelineOptions) {
     reconciler,
     environmentGates,
     async run(signal: AbortSignal): Promise<void> {
-      await Promise.all([reconciler.run(signal), registrations.run(signal)])
+      await Promise.all([reconciler.run(signal), mirroring.run(signal), registrations.run(signal)])
       await environmentGates.stop()
     },
   }
