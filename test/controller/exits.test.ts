@@ -1,41 +1,41 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { causeOfEnding } from '../../contract/exit-record.ts'
 import { parseExits } from '../../controller/runtime/exit-log.ts'
 import { createExitWatch } from '../../controller/runtime/exit-watch.ts'
-import type { SeenExit } from '../../controller/runtime/facts.ts'
-import { createProcessRuntime } from '../../controller/runtime/processes.ts'
-import { openStore } from '../../controller/store.ts'
 import { systemClock } from '../../lib/clock.ts'
 import { createLog } from '../../lib/log.ts'
 import { countOomKills } from '../../lib/oom-kills.ts'
 import { until } from '../helpers/until.ts'
 import { writeCustomFolder } from '../serving/custom-folder.ts'
 import { colourManifest, writeModelFolder } from '../serving/model-folder.ts'
-import { localRegistry } from './local-registry.ts'
+import { createRuntimeWorld } from './runtime-world.ts'
 
 // How processes end that nobody asked to end, seen by the runtime: real model servers.
 
 const LIMIT_MS = 30_000
+const FIRST_PORT = 19_900
 
 t.test(
   'a process that is killed is a crash, and stays in the record of a controller that starts again',
   async t => {
-    const world = createWorld(t, dirname(dirname(await writeModelFolder(t.testdir()))))
-    const first = world.controller()
+    const world = createRuntimeWorld(t, {
+      modelsDir: dirname(dirname(await writeModelFolder(t.testdir()))),
+      firstPort: FIRST_PORT,
+    })
+    const first = world.supervised()
     const version = await first.registry.get('model', '1')
     await first.runtime.deploy({ id: 'a', version })
-    await until('ready', LIMIT_MS, async () => (await first.runtime.status('a')).kind === 'ready')
+    await first.ready('a')
     const facts = await first.runtime.facts('a')
     t.match(facts, { running: true, exits: [] })
     t.ok((facts?.peakBytes ?? 0) > 50e6)
     const pid = first.pidOf('a')
     process.kill(pid, 'SIGKILL')
-    const [exit] = await until('an exit', LIMIT_MS, () => exitsOf(first.runtime, 'a'))
+    const [exit] = await first.exits('a')
     t.match(exit, {
       pid,
       cause: 'crash',
@@ -44,9 +44,9 @@ t.test(
       reason: 'ended by SIGKILL',
       limitBytes: null,
     })
-    await until('ready again', LIMIT_MS, async () => (await first.runtime.status('a')).kind === 'ready')
+    await first.ready('a')
     await first.runtime.deploy({ id: 'b', version })
-    await until('b is ready', LIMIT_MS, async () => (await first.runtime.status('b')).kind === 'ready')
+    await first.ready('b')
     first.runtime.stop('b')
     await until('b is stopped', LIMIT_MS, async () => (await first.runtime.status('b')).kind === 'absent')
     t.equal(await first.runtime.facts('b'), undefined)
@@ -56,19 +56,23 @@ t.test(
     t.same(parseExits(ofB.join('\n')), [], 'an end that was asked for is none of them')
     await first.end()
 
-    const second = world.controller()
+    const second = world.supervised()
     t.equal((await second.runtime.facts('a'))?.exits.length, 1)
   },
 )
 
 t.test('over its memory limit a version is never ready, and its end tells limit and peak', async t => {
   const manifest = colourManifest({ memoryLimitMiB: 64 })
-  const world = createWorld(t, dirname(dirname(await writeModelFolder(t.testdir(), { manifest }))))
-  const { runtime, registry } = world.controller()
+  const world = createRuntimeWorld(t, {
+    modelsDir: dirname(dirname(await writeModelFolder(t.testdir(), { manifest }))),
+    firstPort: FIRST_PORT,
+  })
+  const { runtime, registry } = world.supervised()
   await runtime.deploy({ id: 'a', version: await registry.get('model', '1') })
   const exits = await until('an exit', LIMIT_MS, async () => {
     t.not((await runtime.status('a')).kind, 'ready')
-    return exitsOf(runtime, 'a')
+    const { exits: seen = [] } = (await runtime.facts('a')) ?? {}
+    return seen.length > 0 && seen
   })
   t.match(exits[0], {
     cause: 'memory-limit',
@@ -84,13 +88,11 @@ t.test('a command that ends again and again is recorded each time', async t => {
     files: { 'crash.sh': 'exit 7\n' },
     server: { command: ['sh', 'crash.sh'] },
   })
-  const world = createWorld(t, dirname(dirname(folder)))
-  const { runtime, registry } = world.controller()
+  const world = createRuntimeWorld(t, { modelsDir: dirname(dirname(folder)), firstPort: FIRST_PORT })
+  const control = world.supervised()
+  const { runtime, registry } = control
   await runtime.deploy({ id: 'a', version: await registry.get('custom', '1') })
-  const exits = await until('three exits', LIMIT_MS, async () => {
-    const { exits = [] } = (await runtime.facts('a')) ?? {}
-    return exits.length >= 3 && exits
-  })
+  const exits = await control.exits('a', 3)
   for (const exit of exits) t.match(exit, { cause: 'crash', code: 7, reason: 'ended with code 7' })
   t.equal((await runtime.facts('a'))?.running, true, 'what keeps it running is there')
 })
@@ -198,52 +200,3 @@ t.test('only whole lines with a well-formed exit are exits', async t => {
   const line = JSON.stringify({ time: 5, msg: 'ended', exit })
   t.strictSame(parseExits(`${line}\n{"exit":{}}\n"exit": not json\nTraceback\n`), [{ ...exit, at: 5 }])
 })
-
-type Runtime = ReturnType<typeof createProcessRuntime>
-
-async function exitsOf(runtime: Runtime, id: string): Promise<readonly SeenExit[] | false> {
-  const { exits = [] } = (await runtime.facts(id)) ?? {}
-  return exits.length > 0 && exits
-}
-
-/** Controllers that follow each other on one state folder. */
-function createWorld(t: Test, modelsDir: string) {
-  const stateDir = mkdtempSync(join(tmpdir(), 'weir-'))
-  const stops: (() => Promise<void>)[] = []
-  t.teardown(async () => {
-    for (const stop of stops) await stop()
-    rmSync(stateDir, { recursive: true, force: true })
-  })
-  function controller() {
-    const store = openStore(stateDir)
-    const registry = localRegistry(modelsDir, store)
-    const runtime = createProcessRuntime({
-      store,
-      registry,
-      stateDir,
-      host: '127.0.0.1',
-      firstPort: 19_900,
-      clock: systemClock,
-      log: createLog('test', 'silent'),
-      ownerPid: process.pid,
-    })
-    const stop = new AbortController()
-    const supervision = runtime.supervise(stop.signal)
-    let ended = false
-    async function end(): Promise<void> {
-      ended = true
-      stop.abort()
-      await supervision
-      store.close()
-    }
-    stops.push(async () => {
-      if (ended) return
-      stop.abort()
-      await runtime.stopAll()
-      await end()
-    })
-    const pids = store.db.prepare('SELECT pid FROM processes WHERE deployment = ?')
-    return { runtime, registry, end, pidOf: (id: string) => Number(pids.get(id)?.['pid'] ?? 0) }
-  }
-  return { controller }
-}

@@ -5,14 +5,11 @@ import t, { type Test } from 'tap'
 import { createLogFiles } from '../../controller/runtime/log-files.ts'
 import { readLines } from '../../controller/runtime/log-lines.ts'
 import { addLogs } from '../../controller/runtime/logs-api.ts'
-import { createProcessRuntime } from '../../controller/runtime/processes.ts'
-import { openStore } from '../../controller/store.ts'
-import { systemClock } from '../../lib/clock.ts'
 import { createHttpServer } from '../../lib/http-server.ts'
 import { createLog } from '../../lib/log.ts'
 import { until } from '../helpers/until.ts'
 import { writeCustomFolder } from '../serving/custom-folder.ts'
-import { localRegistry } from './local-registry.ts'
+import { createRuntimeWorld } from './runtime-world.ts'
 
 // What the processes of a version write: how it is kept, read and followed.
 
@@ -116,46 +113,21 @@ createServer((request, response) => {
 `
 
 async function startApi(t: Test) {
-  const dir = t.testdir()
-  const models = dirname(dirname(await writeCustomFolder(dir, { files: { 'server.mjs': SERVER } })))
-  const store = openStore(join(dir, 'state'))
-  const registry = localRegistry(models, store)
-  const runtime = createProcessRuntime({
-    store,
-    registry,
-    stateDir: join(dir, 'state'),
-    host: '127.0.0.1',
-    firstPort: 20_300,
-    clock: systemClock,
-    log: silent,
-    ownerPid: process.pid,
-  })
-  const stop = new AbortController()
-  const supervision = runtime.supervise(stop.signal)
+  const folder = await writeCustomFolder(t.testdir(), { files: { 'server.mjs': SERVER } })
+  const modelsDir = dirname(dirname(folder))
+  const control = createRuntimeWorld(t, { modelsDir, firstPort: 20_300 }).supervised()
+  const { registry, runtime, ready } = control
   const app = createHttpServer({ log: silent, bodyLimitBytes: 1024 })
   addLogs(app, { runtime, registry })
   const url = await app.listen({ port: 0, host: '127.0.0.1' })
-  t.teardown(async () => {
-    stop.abort()
-    await supervision
-    await runtime.stopAll()
-    await app.close()
-    store.close()
-  })
-  return { runtime, url, version: await registry.get('custom', '1') }
+  t.teardown(() => app.close())
+  return { runtime, ready, url, version: await registry.get('custom', '1') }
 }
 
-const ready = ({ runtime }: Awaited<ReturnType<typeof startApi>>) =>
-  until('ready', LIMIT_MS, async () => {
-    const status = await runtime.status('a')
-    return status.kind === 'ready' && status
-  })
-
 t.test('weir logs --follow goes on over restarts and new processes, and ends well at Ctrl-C', async t => {
-  const api = await startApi(t)
-  const { runtime, url, version } = api
+  const { runtime, ready, url, version } = await startApi(t)
   await runtime.deploy({ id: 'a', version })
-  const { endpoints } = await ready(api)
+  const { endpoints } = await ready('a')
   const child = spawn(
     process.execPath,
     ['cli/weir.ts', 'logs', 'custom/1', '--follow', '--controller', url],

@@ -4,15 +4,11 @@ import { z } from 'zod'
 import t, { type Test } from 'tap'
 import { createMlflowApi, type MlflowCredentials } from '../../controller/registry/mlflow-api.ts'
 import { mlflowCredentials, mlflowSettings } from '../../controller/registry/mlflow-settings.ts'
-import { createProcessRuntime } from '../../controller/runtime/processes.ts'
-import { openStore } from '../../controller/store.ts'
-import { systemClock } from '../../lib/clock.ts'
 import { readEnv } from '../../lib/env.ts'
-import { createLog } from '../../lib/log.ts'
 import { describeProblem } from '../../lib/problem.ts'
 import { until } from '../helpers/until.ts'
 import { writeCustomFolder } from '../serving/custom-folder.ts'
-import { localRegistry } from './local-registry.ts'
+import { createRuntimeWorld } from './runtime-world.ts'
 import { listen } from './small-gateway.ts'
 
 // How we prove to an MLflow server who we are; that it believes a real one's is registry-mlflow.test.ts.
@@ -114,16 +110,8 @@ t.test("a version's own command finds none of them in its environment", async t 
   })
   process.env['MLFLOW_TRACKING_TOKEN'] = SECRET
   t.teardown(() => void delete process.env['MLFLOW_TRACKING_TOKEN'])
-  const stateDir = join(t.testdirName, 'state')
-  const store = openStore(stateDir)
-  const registry = localRegistry(dirname(dirname(folder)), store)
-  const log = createLog('test', 'silent')
-  const where = { stateDir, host: '127.0.0.1', firstPort: 20_500, ownerPid: process.pid }
-  const runtime = createProcessRuntime({ store, registry, clock: systemClock, log, ...where })
-  t.teardown(async () => {
-    await runtime.stopAll()
-    store.close()
-  })
+  const world = createRuntimeWorld(t, { modelsDir: dirname(dirname(folder)), firstPort: 20_500 })
+  const { registry, runtime } = world.controller()
   await runtime.deploy({ id: 'a', version: await registry.get('custom', '1') })
   const said = await until('its environment', 20_000, async () => {
     const { items } = await runtime.logs('custom', '1', { lines: 1000 })

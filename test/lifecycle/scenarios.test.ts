@@ -1,6 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs'
 import { cp } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { readBase, writeVersion } from '../../cli/scenario/version-content.ts'
@@ -12,11 +10,8 @@ import { endOfWaiting } from '../../controller/lifecycle/gates/end-of-version.ts
 import type { GateSubject, ServedVersion } from '../../controller/lifecycle/gates/gate.ts'
 import { runGates } from '../../controller/lifecycle/gates/run-gates.ts'
 import { readManifest } from '../../controller/registry/content.ts'
-import { createProcessRuntime } from '../../controller/runtime/processes.ts'
-import { openStore } from '../../controller/store.ts'
 import { systemClock as clock } from '../../lib/clock.ts'
-import { createLog } from '../../lib/log.ts'
-import { localRegistry } from '../controller/local-registry.ts'
+import { createRuntimeWorld } from '../controller/runtime-world.ts'
 import { until } from '../helpers/until.ts'
 
 // Each scenario as it is written, served by real processes and measured by the real gates, under a name that says nothing.
@@ -86,36 +81,17 @@ const REASONS: Readonly<Record<string, RegExp>> = {
 }
 
 async function startWorld(t: Test) {
-  const stateDir = mkdtempSync(join(tmpdir(), 'weir-'))
-  const models = join(stateDir, 'models')
+  const models = t.testdir()
   await cp('models/food11/1', join(models, 'food11', '1'), { recursive: true })
-  const store = openStore(stateDir)
-  const registry = localRegistry(models, store)
-  const runtime = createProcessRuntime({
-    store,
-    registry,
-    stateDir,
-    host: '127.0.0.1',
-    firstPort: 20_100,
-    clock,
-    log: createLog('test', 'silent'),
-    ownerPid: process.pid,
-  })
-  const stop = new AbortController()
-  const supervision = runtime.supervise(stop.signal)
-  t.teardown(async () => {
-    stop.abort()
-    await runtime.stopAll()
-    await supervision
-    store.close()
-    rmSync(stateDir, { recursive: true, force: true })
-  })
+  const control = createRuntimeWorld(t, { modelsDir: models, firstPort: 20_900 }).supervised()
+  const { registry, runtime } = control
+  const { signal } = new AbortController()
   const production = await serveProduction()
 
   async function serveProduction(): Promise<ServedVersion> {
     const version = await registry.get('food11', '1')
     const { endpoints } = await runtime.deploy({ id: 'production', version })
-    await until('production', LIMIT_MS, async () => (await runtime.status('production')).kind === 'ready')
+    await control.ready('production')
     return { version: '1', digest: version.digest, endpoints }
   }
 
@@ -165,7 +141,7 @@ async function startWorld(t: Test) {
         evidence: { look: async () => ({ kind: 'no-data', reason: 'unused', failed: false }) },
         mirroring: { route: 'food11', start: async () => async () => {} },
       })
-      return await runGates({ gates, subject, clock, signal: stop.signal })
+      return await runGates({ gates, subject, clock, signal })
     } finally {
       runtime.stop('staging')
       await until(

@@ -1,13 +1,7 @@
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { dirname } from 'node:path'
 import { t } from 'tap'
-import { createProcessRuntime } from '../../controller/runtime/processes.ts'
-import { openStore } from '../../controller/store.ts'
-import { systemClock } from '../../lib/clock.ts'
-import { createLog } from '../../lib/log.ts'
 import { isAlive } from '../../lib/shutdown.ts'
-import { localRegistry } from '../controller/local-registry.ts'
+import { createRuntimeWorld } from '../controller/runtime-world.ts'
 import { until } from '../helpers/until.ts'
 import { writeCustomFolder } from './custom-folder.ts'
 import { startProcess } from './start-process.ts'
@@ -53,32 +47,13 @@ t.test('when the process is killed, the command ends too', async t => {
 
 t.test('the runtime deploys it like any version', async t => {
   const folder = await writeCustomFolder(t.testdir())
-  const stateDir = mkdtempSync(join(tmpdir(), 'weir-'))
-  const store = openStore(stateDir)
-  const registry = localRegistry(dirname(dirname(folder)), store)
-  const runtime = createProcessRuntime({
-    store,
-    registry,
-    stateDir,
-    host: '127.0.0.1',
-    firstPort: 19_700,
-    clock: systemClock,
-    log: createLog('test', 'silent'),
-    ownerPid: process.pid,
-  })
-  t.teardown(async () => {
-    await runtime.stopAll()
-    store.close()
-    rmSync(stateDir, { recursive: true, force: true })
-  })
+  const world = createRuntimeWorld(t, { modelsDir: dirname(dirname(folder)), firstPort: 19_700 })
+  const { registry, runtime, ready } = world.controller()
   const version = await registry.get('custom', '1')
   const {
     endpoints: [endpoint = ''],
   } = await runtime.deploy({ id: 'a', version })
-  const status = await until('ready', LIMIT_MS, async () => {
-    const found = await runtime.status('a')
-    return found.kind === 'ready' && found
-  })
+  const status = await ready('a')
   t.equal(status.digest, version.digest)
   const pid = await pidBehind(endpoint)
   t.equal((await ask(`${endpoint}/version`)).body.model, 'custom')
