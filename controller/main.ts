@@ -22,7 +22,7 @@ import { createGatewayScrape } from './evidence/gateway-scrape.ts'
 import { createPrometheus } from './evidence/prometheus.ts'
 import { createLifecycle } from './lifecycle/lifecycle.ts'
 import { createPipeline } from './lifecycle/pipeline.ts'
-import { requireMayAct } from './lifecycle/pipeline-approvers.ts'
+import { requireMayAct, requireMayStart } from './lifecycle/pipeline-approvers.ts'
 import { createPipelineStore } from './lifecycle/pipeline-store.ts'
 import { readEnvironmentSettings } from './lifecycle/settings.ts'
 import { createControllerMetrics } from './metrics.ts'
@@ -125,6 +125,7 @@ async function main(): Promise<void> {
   const shared = { store, rollouts, audit, gateway, runtime, registry, clock, log }
   const lifecycle = where && createLifecycle({ ...shared, where, host: values['gateway-host'], settings })
   const hasPrometheus = prometheus !== undefined
+  const runs = createPipelineStore(store)
   const service = createRolloutService({
     store,
     rollouts,
@@ -136,7 +137,8 @@ async function main(): Promise<void> {
     nudge,
     hasPrometheus,
     requireFree: lifecycle?.environments.requireFree,
-    requireMayAct: requireMayAct(createPipelineStore(store)),
+    requireMayStart: requireMayStart(runs),
+    requireMayAct: requireMayAct(runs),
   })
   const secret = await readSigningSecret(stateDir)
   const pipeline =

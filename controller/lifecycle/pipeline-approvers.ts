@@ -45,8 +45,20 @@ function isApproved({ settings, outputs }: Run): boolean {
   return asksNobody || outputs.approval?.approved === true
 }
 
+type Content = Pick<ModelVersion, 'digest'>
+
+/** Throws where a rollout beside the run would lead its version past the approval. */
+export function requireMayStart(
+  runs: Pick<PipelineStore, 'active'>,
+): (content: Content, actor: string) => void {
+  return (content, actor) => {
+    const [doubt] = doubtsAboutApproval(runs)(content, actor)
+    if (doubt !== undefined) throw doubt
+  }
+}
+
 /** Why a version whose run waits for an approval, or has yet to come to it, should not go to production by hand. */
-export type DoubtsAboutApproval = (version: ModelVersion, actor: string) => WeirError[]
+export type DoubtsAboutApproval = (content: Content, actor: string) => WeirError[]
 
 export function doubtsAboutApproval(runs: Pick<PipelineStore, 'active'>): DoubtsAboutApproval {
   return ({ digest }, actor) => {

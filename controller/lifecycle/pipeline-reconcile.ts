@@ -164,6 +164,7 @@ export function createPipelineReconciler(options: PipelineReconcilerOptions) {
     const start = await service.prepareStart(rolloutOf(run, route), {
       actor: ACTOR,
       reason: `pipeline ${run.id}`,
+      run: run.id,
     })
     begun(run, () => ({ rollout: start().name }))
   }

@@ -3,7 +3,7 @@ import type { RolloutFile } from '../../contract/rollout.ts'
 import type { GatewayClient } from '../../client/gateway.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Audit } from '../audit.ts'
-import type { VersionLookup } from '../registry/registry.ts'
+import type { ModelVersion, VersionLookup } from '../registry/registry.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import type { Store } from '../store.ts'
 import { releaseCapacity } from './capacity.ts'
@@ -29,6 +29,8 @@ export interface RolloutServiceOptions {
   readonly nudge: (name: string) => void
   /** Throws while something else changes whom the route leads to. */
   readonly requireFree?: ((route: string) => void) | undefined
+  /** Throws where a rollout of this content is not for the one who asks to begin. */
+  readonly requireMayStart?: ((content: Pick<ModelVersion, 'digest'>, actor: string) => void) | undefined
   /** Throws where the verb is not for the one who asks. */
   readonly requireMayAct?: ((rollout: StoredRollout, verb: Verb, actor: string) => void) | undefined
 }
@@ -38,6 +40,11 @@ export interface VerbRequest {
   readonly reason?: string | undefined
   /** The version that the operator saw; a newer one answers 412. */
   readonly ifMatch?: number | undefined
+}
+
+export interface StartRequest extends Pick<VerbRequest, 'actor' | 'reason'> {
+  /** Of the pipeline, which asks whom it has to by itself. */
+  readonly run?: string
 }
 
 export type RolloutService = ReturnType<typeof createRolloutService>
@@ -58,7 +65,7 @@ export function createRolloutService(options: RolloutServiceOptions) {
    */
   async function prepareStart(
     source: unknown,
-    { actor, reason }: Pick<VerbRequest, 'actor' | 'reason'>,
+    { actor, reason, run }: StartRequest,
   ): Promise<() => StoredRollout> {
     const named = withName(source, name => rollouts.get(name) !== undefined)
     const file = parseRollout(named)
@@ -70,6 +77,7 @@ export function createRolloutService(options: RolloutServiceOptions) {
     const old = otherThatMakesRoom(file)
     const superseded = old?.state
     const state = await firstState(name, file, { gateway, registry, runtime, now: clock.now(), superseded })
+    if (run === undefined) options.requireMayStart?.(state.candidate, actor)
     return () => {
       store.transaction(() => {
         options.requireFree?.(file.spec.route)

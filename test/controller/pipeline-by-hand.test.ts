@@ -183,6 +183,29 @@ t.test('nobody else promotes it to production by hand before the approval, but b
   })
 })
 
+t.test('nor does a rollout beside the run, also one that makes the run’s own make room', async t => {
+  const { control, id } = await startOne(t, 'approvers: [grace]\n')
+  const rollout = await atApproval({ control, id })
+  const file = (modelVersion: string) => ({
+    apiVersion: 'weir.dev/v1alpha1',
+    kind: 'Rollout',
+    spec: {
+      route: 'food11',
+      modelVersion,
+      supersede: true,
+      strategy: { canary: { steps: [{ setWeight: 10 }] } },
+    },
+  })
+  const mallory = { actor: 'mallory' }
+  await t.rejects(control.service.prepareStart(file('2'), mallory), {
+    code: 'forbidden',
+    message: new RegExp(id),
+  })
+  t.match(control.rollouts.get(rollout)?.state, { phase: 'Paused' })
+  await control.service.prepareStart(file('3'), mallory)
+  await control.service.prepareStart(file('2'), { actor: 'grace' })
+})
+
 // What failed could be promoted by hand: nobody looked at the mark.
 t.test('a version that failed is promoted by force alone, and starts no rollout', async t => {
   const { control, id } = await startOne(t)

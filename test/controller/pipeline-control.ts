@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { systemClock } from '../../lib/clock.ts'
 import type { Evidence } from '../../controller/evidence/evidence.ts'
 import { createPipeline } from '../../controller/lifecycle/pipeline.ts'
-import { requireMayAct } from '../../controller/lifecycle/pipeline-approvers.ts'
+import { requireMayAct, requireMayStart } from '../../controller/lifecycle/pipeline-approvers.ts'
 import { createPipelineStore } from '../../controller/lifecycle/pipeline-store.ts'
 import { createRolloutService } from '../../controller/rollouts/rollout-service.ts'
 import type { RolloutState } from '../../controller/rollouts/rollout-state.ts'
@@ -52,12 +52,14 @@ export function startControl(
 ) {
   const lifecycle = startLifecycle(t, world, undefined, settings)
   const { environments, reconciler: places, rollouts } = lifecycle
+  const runs = createPipelineStore(lifecycle.store)
   const service = createRolloutService({
     ...lifecycle,
     hasPrometheus: false,
     nudge: () => {},
     requireFree: environments.requireFree,
-    requireMayAct: requireMayAct(createPipelineStore(lifecycle.store)),
+    requireMayStart: requireMayStart(runs),
+    requireMayAct: requireMayAct(runs),
   })
   const { pipelines, registrations, reconciler, environmentGates } = createPipeline({
     ...lifecycle,
