@@ -1,6 +1,5 @@
 import type { EnvironmentName, Source } from '../../contract/environment.ts'
 import { WeirError } from '../../contract/errors.ts'
-import { describeGates } from './environment-gates-words.ts'
 import type { ModelVersion } from '../registry/registry.ts'
 import { versionFailed } from '../registry/version-failed.ts'
 import { askPlace } from './environment-observe.ts'
@@ -54,7 +53,7 @@ async function doubtsAboutSource(
 
 /** Undefined: it has. Null: nobody ran them. What a person found last counts, too, where it was seen good before. */
 function whyNotPassed(entry: HistoryEntry | undefined): string | null | undefined {
-  if (entry?.gates?.verdict === 'fail') return describeGates(entry.gates)
+  if (entry !== undefined && entry.failedGates !== null) return entry.failedGates
   return isGood(entry) ? undefined : (entry?.failure ?? null)
 }
 
