@@ -125,8 +125,11 @@ export interface HistoryEntry extends Running {
   readonly gates: GatesRun | null
   /** Why those failed that came to a result last; an error is none. */
   readonly failedGates: string | null
-  /** Whether the registry is to be told of the failure, so that nobody takes the version again unknowingly. */
-  readonly telling: 'no' | 'due' | 'done'
+  /**
+   * Whether the registry is to be told of the failure, so that nobody takes the version again unknowingly. `kept`: it is not, because
+   * production runs the version.
+   */
+  readonly telling: 'no' | 'due' | 'done' | 'kept'
 }
 
 export function emptyEnvironment(name: EnvironmentName, model: string): EnvironmentState {

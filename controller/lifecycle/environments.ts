@@ -24,10 +24,11 @@ import type { Place } from './environment-routes.ts'
 import type { EnvironmentState } from './environment-state.ts'
 import type { DeployedSeen } from './pipeline-machine.ts'
 import type { EnvironmentStore, StoredEnvironment } from './environment-store.ts'
+import { createReverter } from './environment-revert.ts'
 import { environmentView } from './environment-view.ts'
 import type { DoubtsAboutApproval } from './pipeline-approvers.ts'
 import { createRouteGuard } from './route-guard.ts'
-import { deployAgain, lastGood, outcomesOf, revert, type RevertOrder, type RevertResult } from './revert.ts'
+import { deployAgain, foundBad, lastGood, outcomesOf, type RevertOrder, type RevertResult } from './revert.ts'
 
 export interface EnvironmentsOptions {
   readonly store: Store
@@ -55,6 +56,7 @@ export type Environments = ReturnType<typeof createEnvironments>
 export function createEnvironments(options: EnvironmentsOptions) {
   const { store, environments, audit, registry, gateway, rollouts, places, reconciler, clock } = options
   const { route } = places.production
+  const revert = createReverter({ store, environments, clock, record })
   const { requireNoRollout, requireFreeRoute } = createRouteGuard({ rollouts, gateway, route })
 
   function view(name: EnvironmentName): EnvironmentView {
@@ -141,26 +143,20 @@ export function createEnvironments(options: EnvironmentsOptions) {
           if (good === undefined)
             throw new WeirError('conflict', `${name} has no earlier version that was seen good to return to`)
           const begun = deployAgain(state, good, { how: 'rollback', actor, reason: why, now })
-          const left: Outcome[] =
-            current === null
-              ? []
-              : [{ kind: 'failed', revision: current.revision, failure: why, tell: false }]
-          return { state: begun.state, outcomes: [...left, ...outcomesOf(begun)] }
+          const left = current === null ? [] : [current.revision, ...foundBad(history, current, current)]
+          const failed = left.map(revision => ({
+            kind: 'failed' as const,
+            revision,
+            failure: why,
+            tell: false,
+          }))
+          return { state: begun.state, outcomes: [...failed, ...outcomesOf(begun)] }
         },
       })
   }
 
-  /** Returns to the last good version where that deployment is what failed; a newer one is left alone. */
   function revertTo(name: EnvironmentName, order: Omit<RevertOrder, 'now'>): RevertResult {
-    let result: RevertResult = 'done'
-    store.transaction(() => {
-      const stored = environments.get(name)
-      const reverted = revert(stored.state, environments.history(name), { ...order, now: clock.now() })
-      result = reverted.result
-      if (reverted.outcomes.length === 0 && reverted.state === stored.state) return
-      save(stored.state, reverted)
-      record(name, { action: 'revert', actor: order.actor, reason: `${order.reason} (${result})` })
-    })
+    const result = revert(name, order)
     reconciler.nudge()
     return result
   }

@@ -32,16 +32,20 @@ export function revert(
 ): Reverted {
   const failed = history.find(entry => entry.revision === revision)
   if (failed === undefined) return { result: 'done', state, outcomes: [] }
-  const failure: Outcome = { kind: 'failed', revision, failure: reason, tell }
-  if (failed.failure !== null)
-    return { result: 'done', state, outcomes: tell && failed.telling === 'no' ? [failure] : [] }
   const { work, current } = state
+  const older = tell ? foundBad(history, failed, current).filter(good => good !== revision) : []
+  const failures = [
+    { kind: 'failed' as const, revision, failure: reason, tell },
+    ...older.map(bad => ({ kind: 'failed' as const, revision: bad, failure: reason, tell: false })),
+  ]
+  if (failed.failure !== null)
+    return { result: 'done', state, outcomes: tell && failed.telling === 'no' ? failures : [] }
   if (work?.kind === 'deploy' && work.revision === revision) {
-    if (work.stage === 'returning') return { result: 'done', state, outcomes: [failure] }
-    return { result: 'reverting', state: withdraw(state, work, reason, now), outcomes: [failure] }
+    if (work.stage === 'returning') return { result: 'done', state, outcomes: failures }
+    return { result: 'reverting', state: withdraw(state, work, reason, now), outcomes: failures }
   }
   if (work !== null || current?.revision !== revision)
-    return { result: 'superseded', state, outcomes: [failure] }
+    return { result: 'superseded', state, outcomes: failures }
   const good = lastGood(history, failed)
   if (good === undefined) {
     const message = `stopping: ${reason}; there is no version to return to`
@@ -51,10 +55,10 @@ export function revert(
       actor,
       reason: `${reason}; nothing was there before it`,
     }
-    return { result: 'stopping', state: { ...state, work: closing, message }, outcomes: [failure] }
+    return { result: 'stopping', state: { ...state, work: closing, message }, outcomes: failures }
   }
   const begun = deployAgain(state, good, { how: 'revert', actor, reason, now })
-  return { result: 'reverting', state: begun.state, outcomes: [failure, ...outcomesOf(begun)] }
+  return { result: 'reverting', state: begun.state, outcomes: [...failures, ...outcomesOf(begun)] }
 }
 
 /** A return that came to nothing is tried again; asked where one is due. Pure. */
@@ -69,6 +73,17 @@ export function returnAgain(state: EnvironmentState, history: readonly HistoryEn
   const begun = deployAgain(state, good, { how: 'revert', actor, reason, now })
   const message = `returning to version ${good.version} again (try ${tries + 1} of ${MAX_RETURNS})`
   return { ...begun, state: { ...begun.state, message } }
+}
+
+/** Deployments that were seen good of content that is bad: none of them is to be returned to. What runs is judged by itself. */
+export function foundBad(
+  history: readonly HistoryEntry[],
+  { digest }: { readonly digest: string },
+  current: { readonly revision: number } | null,
+): readonly number[] {
+  return history
+    .filter(entry => isGood(entry) && entry.digest === digest && entry.revision !== current?.revision)
+    .map(({ revision }) => revision)
 }
 
 /** The newest version that was seen good and not found bad since; by content, since a number may be registered anew. */
