@@ -73,10 +73,7 @@ export function createPipelineReconciler(options: PipelineReconcilerOptions) {
     const steps = ['production', 'alias-production'] as const
     if (!steps.some(name => stepOf(run, name)?.status === 'running')) return null
     const answer = await environments.ask('production')
-    const aliases = await registry.aliases(run.model).catch((error: unknown) => {
-      log.warn({ pipeline: run.id, reason: describeProblem(error) }, 'the registry cannot be asked')
-      return undefined
-    })
+    const aliases = await registry.aliases(run.model).catch(() => undefined) // the step says that it waits for it
     return { answer, alias: aliases && (aliases.production ?? null) }
   }
 

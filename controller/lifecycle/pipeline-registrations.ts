@@ -13,7 +13,7 @@ import type { PipelineStore } from './pipeline-store.ts'
 interface RegistrationsOptions {
   readonly store: Store
   readonly runs: PipelineStore
-  readonly registry: Pick<Registry, 'aliases' | 'versions'>
+  readonly registry: Pick<Registry, 'get' | 'aliases' | 'versions'>
   readonly starter: Starter
   /** The model that the environments are for. */
   readonly model: string
@@ -34,29 +34,38 @@ export function createRegistrations(options: RegistrationsOptions) {
   const { registrations } = runs
 
   async function registered(): Promise<readonly ModelVersion[]> {
-    const found = await registry.versions(model).catch((error: unknown) => {
-      if (error instanceof WeirError && error.code === 'model_not_found') return [] // nothing yet
-      throw error
-    })
-    return found.filter(({ registeredAt }) => registeredAt !== null)
+    return (await registry.versions(model)).filter(({ registeredAt }) => registeredAt !== null)
+  }
+
+  async function developed(): Promise<string | null> {
+    return (await registry.aliases(model)).development ?? null
   }
 
   /** The alias is asked after the versions: what is registered in between is news then. */
-  async function begin(found: readonly ModelVersion[]): Promise<void> {
-    const { development } = found.length === 0 ? {} : await registry.aliases(model)
+  async function begin(): Promise<void> {
+    const found = await registered().catch(unlessNone([]))
+    const development = found.length === 0 ? null : await developed()
     store.transaction(() => {
       for (const version of found) if (version.version !== development) registrations.take(version)
       registrations.begin(model)
     })
   }
 
+  /** A registration moves the alias: only where that leads to news are all versions looked at. */
+  async function isNews(): Promise<boolean> {
+    const development = await developed().catch(unlessNone(null))
+    if (development === null) return false
+    const latest = await registry.get(model, development)
+    return latest.registeredAt !== null && !registrations.wasTaken(latest)
+  }
+
   /** Lowest number first, which is the order in which they were registered but where somebody chose the number. */
   async function take(): Promise<void> {
-    const found = await registered()
-    if (!registrations.hasBegun(model)) await begin(found)
-    const news = found.filter(version => !registrations.wasTaken(version))
+    if (!registrations.hasBegun(model)) await begin()
+    if (!(await isNews())) return
+    const news = (await registered()).filter(version => !registrations.wasTaken(version))
     for (const version of news) await takeOne(version)
-    if (news.length > 0) nudge()
+    nudge()
   }
 
   async function takeOne(found: ModelVersion): Promise<void> {
@@ -87,5 +96,13 @@ export function createRegistrations(options: RegistrationsOptions) {
         await clock.sleep(LOOK_EVERY_MS, signal)
       }
     },
+  }
+}
+
+/** Nothing was ever registered. */
+function unlessNone<T>(instead: T): (error: unknown) => T {
+  return error => {
+    if (error instanceof WeirError && error.code === 'model_not_found') return instead
+    throw error
   }
 }

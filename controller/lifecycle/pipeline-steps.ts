@@ -158,7 +158,7 @@ function production(
   if (name === 'production') return { status: 'passed', message: `exactly ${digest} answers`, evidence }
   return users?.alias === version
     ? { status: 'passed', message: `the alias production leads to version ${version}`, evidence }
-    : waiting(run, 'the alias is moving')
+    : waiting(run, users?.alias === undefined ? 'the registry does not answer' : 'the alias is moving')
 }
 
 function running(message: string): Conclusion {
