@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { createServer, type AddressInfo } from 'node:net'
 import { ModelRefused } from '../manifest.ts'
 import type { CustomVersion } from './custom-version.ts'
@@ -20,6 +21,8 @@ export interface CustomProcess {
   residentBytes(): Promise<number | undefined>
   /** Asks it to end, and kills what is left of its group after the time. */
   stop(graceMs: number): Promise<void>
+  /** Kills its group at once; resolves when it has ended. */
+  kill(): Promise<void>
 }
 
 /** Its group is killed when this process goes without having stopped it, whatever way it goes: nothing else would end it. */
@@ -66,6 +69,10 @@ export async function startCustomProcess({ folder, manifest }: CustomVersion): P
     ended: ended.signal,
     how: () => ending,
     residentBytes: () => groupResidentBytes(groupId),
+    async kill() {
+      signalGroup(groupId, 'SIGKILL')
+      if (!ended.signal.aborted) await once(ended.signal, 'abort')
+    },
     async stop(graceMs) {
       signalGroup(groupId, 'SIGTERM')
       await endOrTimeout(ended.signal, graceMs)

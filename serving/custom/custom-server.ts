@@ -90,8 +90,7 @@ export function createCustomServer({ options, clock, log }: CustomServerOptions)
       const { reason } = exit
       become({ kind: 'loading', reason: `the server of this version is started again: ${reason}` })
       log.error({ reason, restarts, exit }, 'the server of this version ended, or had to be ended')
-      // one that takes too much memory takes more each moment, whether it heeds a signal or not
-      await run.stop(exit.cause === 'memory-limit' ? 0 : STOP_GRACE_MS)
+      await run.stop(STOP_GRACE_MS)
       if (clock.now() - begun > STEADY_MS) restarts = 0
       await clock.sleep(Math.min(RESTART_DELAY_LIMIT_MS, 200 * 2 ** restarts), stopping.signal)
       if (stopping.signal.aborted) return
@@ -123,7 +122,11 @@ export function createCustomServer({ options, clock, log }: CustomServerOptions)
       const look: Look = { ranMs: clock.now() - begun, liveProblem, readyProblem, residentBytes }
       const judgement = judgeLook(look, past, manifest)
       past = pastAfter(look, judgement, past)
-      if (judgement.kind === 'end') return ended(current, { ...judgement, peakBytes, manifest })
+      if (judgement.kind === 'end') {
+        become({ kind: 'loading', reason: judgement.reason }) // before it gets requests that it cannot answer
+        const why = { ...judgement, peakBytes, manifest }
+        return judgement.cause === 'memory-limit' ? killForMemory(current, why) : ended(current, why)
+      }
       if (judgement.kind === 'ready')
         become({ kind: 'ready', model, predictUrl: `${current.baseUrl}${predict}` })
       else become({ kind: 'loading', reason: judgement.reason })
@@ -158,6 +161,14 @@ interface EndedRun {
   readonly reason: string
   readonly peakBytes: number | null
   readonly manifest: CustomManifest
+}
+
+/** It takes more each moment, whether it heeds a signal or not. One that ended by itself just before has crashed. */
+async function killForMemory(run: CustomProcess, why: EndedRun): Promise<ExitRecord> {
+  await run.kill()
+  const { code = null, signal = null } = run.how() ?? {}
+  if (signal === 'SIGKILL') return ended(run, why)
+  return ended(run, { ...why, cause: 'crash', reason: describeEnding({ code, signal }, 'crash') })
 }
 
 function ended(run: CustomProcess, { cause, reason, peakBytes, manifest }: EndedRun): ExitRecord {

@@ -86,7 +86,7 @@ t.test(
     const serverPid = pidOf('a')
     await grow()
     const [exit] = await control.exits('a')
-    t.match(exit, { pid: commandPid, cause: 'memory-limit', limitBytes: 150 * MIB })
+    t.match(exit, { pid: commandPid, cause: 'memory-limit', signal: 'SIGKILL', limitBytes: 150 * MIB })
     await until('the command has ended', 5000, async () => !isAlive(commandPid))
     t.equal(pidOf('a'), serverPid, 'the server goes on')
   },
