@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { ZodTypeProvider } from 'fastify-type-provider-zod'
 import { z } from 'zod'
+import { ENVIRONMENTS, type EnvironmentName } from '../../contract/environment.ts'
 import { WeirError } from '../../contract/errors.ts'
 import {
   alias,
@@ -14,6 +15,7 @@ import {
   type ModelVersionView,
 } from '../../contract/registry.ts'
 import { query } from '../query.ts'
+import type { Environments } from '../lifecycle/environments.ts'
 import { actorOf } from '../requests.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import type { Aliases, ModelVersion, Registry } from './registry.ts'
@@ -23,6 +25,8 @@ export interface RegistryApiOptions {
   readonly registry: Registry
   readonly runtime: Pick<Runtime, 'list' | 'status'>
   readonly uploads: Uploads
+  /** Where versions of one model run; absent: this controller keeps none. */
+  readonly environments?: Pick<Environments, 'ask' | 'view'> | undefined
 }
 
 const LINGER_MS = 2000
@@ -32,7 +36,8 @@ const aliased = named.extend({ alias })
 const registerQuery = query({ version: z.string().min(1).max(63).optional() })
 
 /** Models, their versions and what points at them. */
-export function addModels(plain: FastifyInstance, { registry, runtime, uploads }: RegistryApiOptions): void {
+export function addModels(plain: FastifyInstance, options: RegistryApiOptions): void {
+  const { registry, uploads } = options
   const app = plain.withTypeProvider<ZodTypeProvider>()
 
   app.get('/v1/models', async () => {
@@ -76,7 +81,7 @@ export function addModels(plain: FastifyInstance, { registry, runtime, uploads }
     async (request, reply) => {
       const { name, alias } = request.params
       const { version, reason = 'by hand' } = request.body
-      if (version !== null) await requireServing(runtime, await registry.get(name, version))
+      if (version !== null) await requireServing(alias, await registry.get(name, version), options)
       const expected = expectedVersion(request.headers['if-match'])
       await registry.setAlias(name, alias, version, { actor: actorOf(request), reason, expected })
       if (version !== null) reply.header('etag', `"${version}"`)
@@ -140,10 +145,17 @@ function lingerFor(request: IncomingMessage, ms: number): void {
 }
 
 /** Rule 9: an alias moves only to what is seen serving, by its digest; a version that failed stays where it is. */
-async function requireServing(runtime: RegistryApiOptions['runtime'], wanted: ModelVersion): Promise<void> {
+async function requireServing(
+  alias: Alias,
+  wanted: ModelVersion,
+  { runtime, environments }: RegistryApiOptions,
+): Promise<void> {
   const { model, version, digest, failed } = wanted
   if (failed !== null)
     throw new WeirError('version_failed', `version ${version} of ${model} failed: ${failed}`)
+  const name = ENVIRONMENTS.find(known => known === alias)
+  if (name !== undefined && environments?.view(name).model === model)
+    return requireAnswering(name, wanted, environments)
   const ids = runtime.list().filter(running => running.model === model && running.version === version)
   const seen = await Promise.all(ids.map(({ id }) => runtime.status(id)))
   if (seen.some(status => status.kind === 'ready' && status.digest === digest)) return
@@ -151,6 +163,18 @@ async function requireServing(runtime: RegistryApiOptions['runtime'], wanted: Mo
     'version_not_serving',
     `no model server answers as version ${version} of ${model} (${digest}): deploy it first`,
   )
+}
+
+/** What runs somewhere does not run there: an environment's alias says what answers at its own route. */
+async function requireAnswering(
+  name: EnvironmentName,
+  { version, digest }: ModelVersion,
+  environments: Pick<Environments, 'ask'>,
+): Promise<void> {
+  const answer = await environments.ask(name)
+  if (answer?.digest === digest) return
+  const there = answer === null ? 'nothing answers' : `version ${answer.version} (${answer.digest}) answers`
+  throw new WeirError('version_not_serving', `${name} does not run version ${version} (${digest}): ${there}`)
 }
 
 /** `"3"`: the alias must point at version 3 until now, as its ETag says. */
