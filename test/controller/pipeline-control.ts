@@ -12,6 +12,7 @@ import {
   startEnvironmentWorld,
   startLifecycle,
   type EnvironmentWorld,
+  type Through,
 } from './environment-world.ts'
 
 // A pipeline over environments in this process; a test decides when it looks, and what rollouts do.
@@ -40,6 +41,8 @@ const NO_EVIDENCE: Evidence = {
 
 interface ControlOptions {
   readonly evidence?: Evidence
+  /** Cuts ways to the outside. */
+  readonly through?: Through
   /** As in environments.yaml. */
   readonly settings?: object
 }
@@ -48,9 +51,9 @@ interface ControlOptions {
 export function startControl(
   t: Test,
   world: EnvironmentWorld,
-  { evidence = NO_EVIDENCE, settings = {} }: ControlOptions = {},
+  { evidence = NO_EVIDENCE, settings = {}, through }: ControlOptions = {},
 ) {
-  const lifecycle = startLifecycle(t, world, undefined, settings)
+  const lifecycle = startLifecycle(t, world, through, settings)
   const { environments, reconciler: places, rollouts } = lifecycle
   const runs = createPipelineStore(lifecycle.store)
   const service = createRolloutService({
