@@ -65,6 +65,8 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
     try {
       const dir = await registry.fetch(row.model, version)
       await limits.learn(row, dir)
+      const now = table.get(row)
+      if (now === undefined || !isWanted(now)) return // stopped while its version was fetched
       const { ownerPid } = options
       const onError = (err: Error) => log.error({ err, deployment, port }, 'could not start a model server')
       const logFile = logs.prepare(row)
@@ -107,10 +109,8 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
     log.error({ err, deployment, port }, 'looking after a model server failed')
   }
 
-  async function restartIfDead(listed: ProcessRow): Promise<void> {
-    const row = table.get(listed) // as it is now: the list it comes from may be older than its process
-    const key = keyOf(listed)
-    if (row === undefined || starting.has(key)) return
+  async function restartIfDead(row: ProcessRow): Promise<void> {
+    const key = keyOf(row)
     // what has ended is found gone before we are told how, which is to be known first
     if (row.pid !== null && (exits.isRunning(row.pid) ?? (await isOurs(row, row.pid))))
       return lookAfter(row, row.pid)
@@ -159,13 +159,15 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
   }
 
   async function superviseOnce(): Promise<void> {
-    for (const row of table.all()) {
+    for (const listed of table.all()) {
       try {
-        await limitLog(row)
+        await limitLog(listed)
+        const row = table.get(listed) // as it is now: the list may be older than its process
+        if (row === undefined || starting.has(keyOf(row))) continue
         if (isWanted(row)) await restartIfDead(row)
         else if (row.stopAt !== null && row.stopAt <= clock.now()) endInTheBackground(row)
       } catch (error) {
-        lookingAfterFailed(row, error)
+        lookingAfterFailed(listed, error)
       }
     }
   }

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
+import type { Registry } from '../../controller/registry/registry.ts'
 import { isAlive } from '../../lib/shutdown.ts'
 import { processesOf } from '../helpers/processes.ts'
 import { until } from '../helpers/until.ts'
@@ -64,4 +65,31 @@ t.test('a model server that got the pid of another is neither taken for it nor e
   await second.ready('a')
   t.equal(second.pidOf('b'), b)
   t.match(await second.runtime.status('b'), { kind: 'ready' })
+})
+
+// While a version was fetched its deployment could be stopped, and forgotten; its process was started after that.
+t.test('a deployment that is stopped while its version is fetched leaves no orphan', async t => {
+  const fetched = Promise.withResolvers<void>()
+  let held = 0
+  const through = (registry: Registry): Registry => ({
+    ...registry,
+    async fetch(...version) {
+      if (held++ === 0) await fetched.promise
+      return registry.fetch(...version)
+    },
+  })
+  const { registry, runtime, ready } = createRuntimeWorld(t, { ...where, through }).supervised()
+  const version = await registry.get('food11', '1')
+  const deploying = runtime.deploy({ id: 'a', version })
+  const [endpoint = ''] = await until('its port', LIMIT_MS, async () => runtime.list()[0]?.endpoints)
+  runtime.stop('a')
+  await runtime.deploy({ id: 'b', version })
+  await ready('b')
+  runtime.stop('b')
+  // they are looked at in their order
+  await until('b is stopped', LIMIT_MS, async () => (await runtime.status('b')).kind === 'absent')
+  fetched.resolve()
+  await deploying
+  await until('a is stopped', LIMIT_MS, async () => (await runtime.status('a')).kind === 'absent')
+  t.same(await processesOf(process.pid, `--port ${new URL(endpoint).port} `), [])
 })

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Test } from 'tap'
+import type { Registry } from '../../controller/registry/registry.ts'
 import type { SeenExit } from '../../controller/runtime/facts.ts'
 import { createProcessRuntime } from '../../controller/runtime/processes.ts'
 import { openStore } from '../../controller/store.ts'
@@ -15,9 +16,13 @@ interface RuntimeWorldOptions {
   readonly modelsDir: string
   /** Model servers take free ports from here on: each test file has its own, as files run at the same time. */
   readonly firstPort: number
+  /** What the registry is reached through, for tests that hold it up. */
+  readonly through?: (registry: Registry) => Registry
 }
 
 const LIMIT_MS = 40_000
+
+const same = (registry: Registry): Registry => registry
 
 type RuntimeControl = ReturnType<typeof openControl>
 
@@ -51,9 +56,13 @@ export function createRuntimeWorld(t: Test, options: RuntimeWorldOptions) {
   }
 }
 
-function openControl(t: Test, stateDir: string, { modelsDir, firstPort }: RuntimeWorldOptions) {
+function openControl(
+  t: Test,
+  stateDir: string,
+  { modelsDir, firstPort, through = same }: RuntimeWorldOptions,
+) {
   const store = openStore(stateDir)
-  const registry = localRegistry(modelsDir, store)
+  const registry = through(localRegistry(modelsDir, store))
   const runtime = createProcessRuntime({
     store,
     registry,
