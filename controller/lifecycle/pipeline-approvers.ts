@@ -14,7 +14,7 @@ const NOBODY = 'operator'
 
 /** Throws where somebody without a name decides, or where it is for others to decide. */
 export function requireApprover({ approvers }: Pick<PipelineSettings, 'approvers'>, by: string): void {
-  requireName(by, 'an approval needs a name: say who approves (--as NAME)')
+  requireName(by, 'an approval needs a name: say who approves (--as NAME, or the header x-weir-actor)')
   if (approvers !== undefined && !approvers.includes(by))
     throw new WeirError('forbidden', `${by} is none of the approvers: ${approvers.join(', ')}`)
 }

@@ -97,7 +97,7 @@ export function createPipelines(options: PipelinesOptions) {
   /** A named person wants nothing more of a run; asked again, it changes nothing. */
   function cancelRun(id: string, { actor, as, reason, ifMatch }: CancelRequest): PipelineView {
     const by = as ?? actor
-    requireName(by, 'say who cancels it (--as NAME)')
+    requireName(by, 'a cancellation needs a name: say who cancels (--as NAME, or the header x-weir-actor)')
     store.transaction(() => {
       if (get(id).run.cancellation !== null) return
       const { run } = getAt(id, ifMatch)
