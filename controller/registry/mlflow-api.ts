@@ -104,7 +104,8 @@ export function createMlflowApi(options: MlflowApiOptions) {
 
   function unauthorized(status: number): WeirError {
     const how = credentials === undefined ? 'without credentials' : 'with the credentials given'
-    const message = `the MLflow server at ${baseUrl} answered ${status} ${how}: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN`
+    const whose = status === 403 ? ', of somebody who may do this' : ''
+    const message = `the MLflow server at ${baseUrl} answered ${status} ${how}: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN${whose}`
     return new WeirError('bad_gateway', message)
   }
 

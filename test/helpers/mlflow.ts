@@ -12,7 +12,7 @@ import { findProgram } from './programs.ts'
 import { until } from './until.ts'
 
 const VERSION = '3.17.0'
-const PACKAGE = `mlflow==${VERSION}`
+const PACKAGE = `mlflow[auth]==${VERSION}`
 /** Kept between runs: an installation takes minutes. */
 const FOLDER = fileURLToPath(new URL('../../.cache/mlflow', import.meta.url))
 const INSTALL_LIMIT_MS = 1_200_000
@@ -64,28 +64,37 @@ async function run(program: string, args: string[]): Promise<void> {
   await promisify(execFile)(program, args, { timeout: INSTALL_LIMIT_MS, maxBuffer: 16 * 1024 * 1024 })
 }
 
-/** An MLflow server of its own, with SQLite and a folder for artifacts, until the test ends. */
-export async function startMlflow(t: Test, python: string): Promise<{ url: string; artifacts: string }> {
+interface MlflowUser {
+  readonly username: string
+  /** MLflow wants 12 letters. */
+  readonly password: string
+}
+
+/** An MLflow server of its own, with SQLite and a folder for artifacts, until the test ends; with a user, for that one only. */
+export async function startMlflow(
+  t: Test,
+  python: string,
+  user?: MlflowUser,
+): Promise<{ url: string; artifacts: string }> {
   const dir = mkdtempSync(join(tmpdir(), 'weir-mlflow-'))
   const port = await freePort('127.0.0.1', 20_000 + (process.pid % 10_000)) // below those that the system gives away meanwhile
   const artifacts = join(dir, 'artifacts')
   const args = [
-    'server',
-    '--backend-store-uri',
-    `sqlite:///${dir}/m.db`,
-    '--artifacts-destination',
-    artifacts,
-  ]
+    ['server', '--backend-store-uri', `sqlite:///${dir}/m.db`, '--artifacts-destination', artifacts],
+    ['--host', '127.0.0.1', '--port', String(port), '--workers', '1'],
+    user === undefined ? [] : ['--app-name', 'basic-auth'],
+  ].flat()
   const output = openSync(join(dir, 'log'), 'a')
-  const child = spawn(
-    python,
-    ['-m', 'mlflow', ...args, '--host', '127.0.0.1', '--port', String(port), '--workers', '1'],
-    {
-      detached: true, // it has processes of its own, which go with its group
-      stdio: ['ignore', output, output],
-      env: { ...process.env, MLFLOW_DISABLE_TELEMETRY: 'true', DO_NOT_TRACK: 'true' },
+  const child = spawn(python, ['-m', 'mlflow', ...args], {
+    detached: true, // it has processes of its own, which go with its group
+    stdio: ['ignore', output, output],
+    env: {
+      ...process.env,
+      MLFLOW_DISABLE_TELEMETRY: 'true',
+      DO_NOT_TRACK: 'true',
+      ...(user && believing(user, dir)),
     },
-  )
+  })
   t.teardown(() => {
     if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, 'SIGKILL')
     rmSync(dir, { recursive: true, force: true, maxRetries: 5 })
@@ -94,7 +103,21 @@ export async function startMlflow(t: Test, python: string): Promise<{ url: strin
   await until('MLflow answers', START_LIMIT_MS, async () => {
     if (child.exitCode !== null) throw new Error(`MLflow ended: ${readFileSync(join(dir, 'log'), 'utf8')}`)
     const response = await fetch(`${url}/version`).catch(() => undefined)
-    return (await response?.text()) === VERSION
+    return user === undefined ? (await response?.text()) === VERSION : response?.status === 401
   })
   return { url, artifacts }
+}
+
+/** https://mlflow.org/docs/latest/self-hosting/security/basic-http-auth/ */
+function believing({ username, password }: MlflowUser, dir: string): Record<string, string> {
+  const lines = [
+    '[mlflow]',
+    'default_permission = READ',
+    `database_uri = sqlite:///${dir}/auth.db`,
+    `admin_username = ${username}`,
+    `admin_password = ${password}`,
+    'authorization_function = mlflow.server.auth:authenticate_request_basic_auth',
+  ]
+  writeFileSync(join(dir, 'auth.ini'), lines.join('\n'))
+  return { MLFLOW_AUTH_CONFIG_PATH: join(dir, 'auth.ini'), MLFLOW_FLASK_SERVER_SECRET_KEY: password }
 }
