@@ -11,7 +11,7 @@ import { writeCustomFolder } from '../serving/custom-folder.ts'
 import { createRuntimeWorld } from './runtime-world.ts'
 import { listen } from './small-gateway.ts'
 
-// How we prove to an MLflow server who we are; that it believes a real one's is registry-mlflow.test.ts.
+// How we prove to an MLflow server who we are; that a real one believes it is registry-mlflow-users.test.ts.
 
 const SECRET = 'open-sesame'
 

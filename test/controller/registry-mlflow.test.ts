@@ -3,11 +3,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { WeirError } from '../../contract/errors.ts'
 import { createAudit } from '../../controller/audit.ts'
-import {
-  createMlflowApi,
-  type MlflowApi,
-  type MlflowCredentials,
-} from '../../controller/registry/mlflow-api.ts'
+import { createMlflowApi, type MlflowApi } from '../../controller/registry/mlflow-api.ts'
 import { createMlflowModels } from '../../controller/registry/mlflow-models.ts'
 import { parseMlflowNames } from '../../controller/registry/mlflow-names.ts'
 import { createMlflowRegistry } from '../../controller/registry/mlflow.ts'
@@ -257,57 +253,3 @@ t.test('against a real MLflow server', { skip: 'skip' in found && found.skip }, 
     }
   })
 })
-
-t.test(
-  'against a real MLflow server that wants to know who asks',
-  { skip: 'skip' in found && found.skip },
-  async t => {
-    if ('skip' in found) return
-    const admin = { username: 'ada', password: 'open-sesame-12' }
-    const guest = { username: 'grace', password: 'let-me-look-12' }
-    const { url } = await startMlflow(t, found.python, admin)
-    const open = (credentials: MlflowCredentials | undefined) => {
-      const dir = temporary(t)
-      const store = openStore(join(dir, 'state'))
-      t.teardown(() => store.close())
-      return createMlflowRegistry({
-        api: createMlflowApi({ baseUrl: url, credentials, timeoutMs: 60_000 }),
-        names: parseMlflowNames(),
-        cache: createModelFolder(join(dir, 'cache')),
-        store,
-        audit: createAudit(store),
-        clock: systemClock,
-      })
-    }
-    const source = await trained(t, 'a')
-    const { version } = await open(admin).register('colours', source, ADA)
-    await open(admin).setAlias('colours', 'staging', '1', SEEN)
-
-    for (const stranger of [undefined, { ...admin, password: 'open-sesame-13' }]) {
-      const told =
-        stranger === undefined
-          ? /401 without credentials: set MLFLOW/
-          : /401 with the credentials given: set MLFLOW/
-      await refused(t, open(stranger).models(), 'bad_gateway', told)
-      await refused(t, open(stranger).register('colours', source, ADA), 'bad_gateway', told)
-      await refused(t, open(stranger).fetch('colours', '1'), 'bad_gateway', told)
-    }
-
-    const headers = {
-      'content-type': 'application/json',
-      authorization: `Basic ${Buffer.from(`${admin.username}:${admin.password}`).toString('base64')}`,
-    }
-    const init = { method: 'POST', headers, body: JSON.stringify(guest) }
-    t.equal((await fetch(`${url}/api/2.0/mlflow/users/create`, init)).status, 200)
-    const reading = open(guest)
-    t.same(await reading.get('colours', '1'), version)
-    t.same(
-      await readFile(join(await reading.fetch('colours', '1'), 'model.onnx')),
-      await readFile(join(source, 'model.onnx')),
-    )
-    const writing = reading.setAlias('colours', 'staging', null, SEEN)
-    await refused(t, writing, 'bad_gateway', /403 .*: set MLFLOW_TRACKING_.*, of somebody who may do this$/)
-    const other = reading.register('colours', await trained(t, 'b'), ADA)
-    await refused(t, other, 'bad_gateway', /403 .*: set MLFLOW_TRACKING_.*, of somebody who may do this$/)
-  },
-)
