@@ -3,13 +3,11 @@ import { WeirError } from '../../contract/errors.ts'
 import {
   ALIASES,
   alias,
-  type Alias,
   type BrokenVersion,
   type ModelSummary,
   type ModelVersionView,
 } from '../../contract/registry.ts'
 import { describeIssues } from '../../lib/parse.ts'
-import type { ControllerClient } from '../../client/controller.ts'
 import { connectController, print, printJson, withConnection, type ConnectOptions } from '../connect.ts'
 import { describeVersion } from '../render/model.ts'
 import { inOneLine } from '../render/one-line.ts'
@@ -136,23 +134,7 @@ async function setAlias(
   const { reason, if: ifMatch } = options
   if (ifMatch !== undefined && !/^[\w.-]+$/.test(ifMatch))
     throw new WeirError('invalid_setting', `--if must be one version, such as 2, not "${ifMatch}"`)
-  const client = connectController(options)
-  const set = await client.setAlias(model, parsed.data, to, { reason, ifMatch })
+  const set = await connectController(options).setAlias(model, parsed.data, to, { reason, ifMatch })
   if (options.json) return printJson(set)
   print(`${model}: ${name} points at ${to === null ? 'nothing' : `version ${to}`}`)
-  const running = await runningIn(client, model, parsed.data)
-  if (running !== null && running !== to)
-    print(`${name} runs version ${running}: an alias moves no requests, weir env promote does`)
-}
-
-/** The version in the environment of that name; null: there is none for this model. */
-async function runningIn(client: ControllerClient, model: string, name: Alias): Promise<string | null> {
-  if (name === 'development') return null
-  try {
-    const environment = await client.environment(name)
-    return environment.model === model ? (environment.current?.version ?? null) : null
-  } catch (error) {
-    if (error instanceof WeirError && error.statusCode === 404) return null // this controller keeps no environments
-    throw error
-  }
 }

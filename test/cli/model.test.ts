@@ -3,7 +3,6 @@ import { cp, mkdir, rm, symlink, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { readVersionFiles } from '../../cli/version-files.ts'
-import type { EnvironmentView } from '../../contract/environment.ts'
 import { startRegistryApi } from '../controller/registry-server.ts'
 import { temporary, trained } from '../controller/registry-suite.ts'
 import { writeCustomFolder } from '../serving/custom-folder.ts'
@@ -135,37 +134,19 @@ t.test('what is not there is named', async t => {
     t.match(await weir(url, ...args), { code: 1, stderr: told }, args.join(' '))
 })
 
-t.test('an alias that is not what its environment runs is set, and said to move no requests', async t => {
-  const current = { version: '1', digest: 'sha256:x', revision: 1, good: true, instances: 1 }
-  const production: EnvironmentView = {
-    name: 'production',
-    route: 'colours',
-    url: 'http://127.0.0.1:1',
-    model: 'colours',
-    current,
-    settings: { instances: null, memoryLimitMiB: null },
-    health: 'healthy',
-    message: '',
-    deploying: null,
-    pendingReturn: null,
-    gates: null,
-    warm: [],
-    history: [],
-    version: 1,
-  }
-  const { url, running } = await startRegistryApi(t, {}, app => {
-    app.get('/v1/environments/production', () => production)
-  })
+t.test('an alias is set, moved only from where it is expected, and taken away', async t => {
+  const { url, running } = await startRegistryApi(t)
   for (const [index, change] of ['a', 'b'].entries()) {
     const { stdout } = await weir(url, 'register', await trained(t, change), '--json')
     const { digest } = JSON.parse(stdout) as { digest: string }
     running.set(change, { model: 'colours', version: String(index + 1), digest })
   }
-  const hint = 'production runs version 1: an alias moves no requests, weir env promote does\n'
-  const point = async (...args: string[]) => (await weir(url, 'alias', 'colours', ...args)).stdout
-  t.equal(await point('production', '2'), `colours: production points at version 2\n${hint}`)
-  t.equal(await point('production', 'none'), `colours: production points at nothing\n${hint}`)
-  t.equal(await point('production', '1'), 'colours: production points at version 1\n')
-  t.equal(await point('canary', '2'), 'colours: canary points at version 2\n', 'no such environment here')
-  t.equal(await point('development', '1'), 'colours: development points at version 1\n')
+  const point = async (...args: string[]) => {
+    const { stdout, stderr } = await weir(url, 'alias', 'colours', 'canary', ...args)
+    return stdout + stderr
+  }
+  t.equal(await point('1'), 'colours: canary points at version 1\n')
+  t.equal(await point('2', '--if', '2'), 'weir: canary points at version 1, not at 2\n')
+  t.equal(await point('2', '--if', '1'), 'colours: canary points at version 2\n')
+  t.equal(await point('none'), 'colours: canary points at nothing\n')
 })

@@ -14,11 +14,7 @@ import { temporary } from './registry-suite.ts'
 export const JSON_LIMIT_BYTES = 1000
 
 /** The registry's part of the API over real HTTP; `running`: what model servers are seen answering with. */
-export async function startRegistryApi(
-  t: Test,
-  limits: Partial<UploadLimits> = {},
-  more: (app: ReturnType<typeof createHttpServer>) => void = () => {},
-) {
+export async function startRegistryApi(t: Test, limits: Partial<UploadLimits> = {}) {
   const dir = temporary(t)
   const store = openStore(join(dir, 'state'))
   const registry = localRegistry(join(dir, 'models'), store)
@@ -27,7 +23,6 @@ export async function startRegistryApi(
   const uploads = createUploads(join(dir, 'uploads'), { ...UPLOAD_LIMITS, ...limits })
   const app = createHttpServer({ log: pino({ level: 'silent' }), bodyLimitBytes: JSON_LIMIT_BYTES })
   addModels(app, { registry, runtime, uploads })
-  more(app)
   const url = await app.listen({ port: 0, host: '127.0.0.1' })
   t.teardown(async () => {
     await app.close()
