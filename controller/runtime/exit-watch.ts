@@ -37,9 +37,10 @@ interface Watched extends Logged {
 /** Sees how processes end that nobody asked to end, and writes it into their log. */
 export function createExitWatch({ clock, log }: ExitWatchOptions) {
   const exitLog = createExitLog()
-  const watched = new Map<number, Watched>()
+  const watched = new Map<string, Watched>()
 
-  function watch({ deployment, logFile }: Logged, pid: number, child?: ChildProcess): Watched {
+  function watch(logged: Logged, pid: number, child?: ChildProcess): Watched {
+    const { deployment, logFile } = logged
     const kills = countOomKills()
     const oomKills = [kills, kills] as const
     const entry: Watched = {
@@ -53,7 +54,7 @@ export function createExitWatch({ clock, log }: ExitWatchOptions) {
       killedFor: undefined,
       recorded: undefined,
     }
-    watched.set(pid, entry)
+    watched.set(keyOf(logged, pid), entry)
     return entry
   }
 
@@ -73,9 +74,13 @@ export function createExitWatch({ clock, log }: ExitWatchOptions) {
     }))
   }
 
+  function entryOf(logged: Logged, pid: number): Watched {
+    return watched.get(keyOf(logged, pid)) ?? watch(logged, pid)
+  }
+
   /** Of a process that we started ourselves: until we are told how it has ended. Undefined: an earlier controller started it. */
-  function isRunning(pid: number): boolean | undefined {
-    const child = watched.get(pid)?.child
+  function isRunning(logged: Logged, pid: number): boolean | undefined {
+    const child = watched.get(keyOf(logged, pid))?.child
     return child && child.exitCode === null && child.signalCode === null
   }
 
@@ -83,34 +88,33 @@ export function createExitWatch({ clock, log }: ExitWatchOptions) {
     isRunning,
     began(logged: Logged, pid: number, child: ChildProcess): void {
       const entry = watch(logged, pid, child)
-      child.once('exit', () => void ended(pid, entry).finally(() => watched.delete(pid)))
+      child.once('exit', () => void ended(pid, entry).finally(() => watched.delete(keyOf(logged, pid))))
     },
     /** It is going to be ended by us. */
-    expect(pid: number): void {
-      const entry = watched.get(pid)
+    expect(logged: Logged, pid: number): void {
+      const entry = watched.get(keyOf(logged, pid))
       if (entry) entry.expected = true
     },
     /** To be called again and again while it runs. */
     async look(logged: Logged, pid: number): Promise<void> {
-      const entry = watched.get(pid) ?? watch(logged, pid)
+      const entry = entryOf(logged, pid)
       entry.oomKills = [entry.oomKills[1], countOomKills()]
       entry.peakBytes = (await memoryOf(pid))?.peakBytes ?? entry.peakBytes
     },
     /** It was sent SIGKILL for its memory, and ran until then. Whether that is what ended it is seen when it has ended. */
     killed(logged: Logged, pid: number, over: OverLimit): void {
-      const entry = watched.get(pid) ?? watch(logged, pid)
-      entry.killedFor = over
+      entryOf(logged, pid).killedFor = over
     },
     /** A process was found to be gone: of an earlier controller's no event tells. */
     async foundGone(logged: Logged, pid: number): Promise<void> {
-      await ended(pid, watched.get(pid) ?? watch(logged, pid))
-      watched.delete(pid)
+      await ended(pid, entryOf(logged, pid))
+      watched.delete(keyOf(logged, pid))
     },
     /** Of all processes of a deployment; `since`: when it was deployed, their logs may be those of an earlier one, too. */
     async facts(all: readonly (Logged & { pid: number | null })[], since: number): Promise<DeploymentFacts> {
       const started = all.flatMap(({ pid, ...logged }) => (pid === null ? [] : [{ pid, logged }]))
-      const gone = started.filter(({ pid }) => !(isRunning(pid) ?? isAlive(pid)))
-      await Promise.all(gone.map(({ pid, logged }) => ended(pid, watched.get(pid) ?? watch(logged, pid))))
+      const gone = started.filter(({ pid, logged }) => !(isRunning(logged, pid) ?? isAlive(pid)))
+      await Promise.all(gone.map(({ pid, logged }) => ended(pid, entryOf(logged, pid))))
       const running = started.filter(one => !gone.includes(one))
       const memory = await Promise.all(running.map(async ({ pid }) => memoryOf(pid)))
       const exits = (await Promise.all(all.map(async ({ logFile }) => exitLog.exits(logFile, since))))
@@ -124,6 +128,11 @@ export function createExitWatch({ clock, log }: ExitWatchOptions) {
       return { running: running.length > 0, exits, peakBytes: peakBytes === 0 ? null : peakBytes }
     },
   }
+}
+
+/** A pid alone may have been another's before. */
+function keyOf({ logFile }: Logged, pid: number): string {
+  return `${pid} ${logFile}`
 }
 
 /** One that ended by itself just before it was killed has crashed, whatever it was to be killed for. */

@@ -85,7 +85,7 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
   async function end(row: ProcessRow): Promise<void> {
     const { deployment, port, pid } = row
     if (pid !== null) {
-      exits.expect(pid)
+      exits.expect(loggedOf(row), pid)
       await endServer(row, pid)
     }
     table.remove(row)
@@ -112,7 +112,7 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
   async function restartIfDead(row: ProcessRow): Promise<void> {
     const key = keyOf(row)
     // what has ended is found gone before we are told how, which is to be known first
-    if (row.pid !== null && (exits.isRunning(row.pid) ?? (await isOurs(row, row.pid))))
+    if (row.pid !== null && (exits.isRunning(loggedOf(row), row.pid) ?? (await isOurs(row, row.pid))))
       return lookAfter(row, row.pid)
     if (row.pid !== null) await foundGone(row, row.pid)
     const known = restarts.get(key) ?? { attempts: 0, notBefore: 0 }
@@ -278,7 +278,7 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
     },
     async stopAll() {
       const running = table.all().flatMap(row => (row.pid === null ? [] : [{ row, pid: row.pid }]))
-      for (const { pid } of running) exits.expect(pid)
+      for (const { row, pid } of running) exits.expect(loggedOf(row), pid)
       await Promise.all(running.map(({ row, pid }) => endServer(row, pid)))
       for (const { row } of running) table.setPid(row, null)
     },

@@ -126,11 +126,11 @@ t.test(
     // has ended, and nobody has heard of it: this thread does nothing else meanwhile
     const isZombie = () => /\) Z /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))
     while (!isZombie()) continue
-    t.equal(watch.isRunning(pid), true, 'until it is told how it has ended')
+    t.equal(watch.isRunning(a, pid), true, 'until it is told how it has ended')
     t.ok(process.kill(pid, 'SIGKILL'), 'it takes the signal')
     watch.killed(a, pid, OVER)
     await once(child, 'exit')
-    t.not(watch.isRunning(pid), true)
+    t.not(watch.isRunning(a, pid), true)
     const { exits } = await watch.facts([{ ...a, pid }], 0)
     t.match(exits, [{ cause: 'crash', code: 3, signal: null, limitBytes: null }])
     t.equal(exits.length, 1)
@@ -157,6 +157,22 @@ t.test(
     }
   },
 )
+
+t.test('a pid that was used again is not taken for the process that had it before', async t => {
+  const watch = createExitWatch({ clock: systemClock, log: createLog('test', 'silent') })
+  const [a, b] = ['a', 'b'].map(deployment => ({ deployment, logFile: join(t.testdir(), deployment) }))
+  if (a === undefined || b === undefined) throw new Error('there are two')
+  const child = spawn('sleep', ['60'])
+  const { pid = 0 } = child
+  watch.began(b, pid, child)
+  t.equal(watch.isRunning(a, pid), undefined)
+  await watch.foundGone(a, pid) // it ended while nobody watched
+  t.match(await watch.facts([{ ...b, pid }], 0), { running: true, exits: [] })
+  watch.expect(a, pid)
+  child.kill('SIGKILL')
+  await once(child, 'exit')
+  t.match((await watch.facts([{ ...b, pid }], 0)).exits, [{ cause: 'crash', signal: 'SIGKILL' }])
+})
 
 t.test('out of memory is said only where the kernel counted a kill, and killed', async t => {
   t.equal(causeOfEnding('SIGKILL', { before: 3, after: 4 }), 'out-of-memory')
