@@ -136,7 +136,7 @@ export function createEnvironments(options: EnvironmentsOptions) {
           const { work, current } = state
           const now = clock.now()
           requireNoRollout(name)
-          if (work?.kind === 'deploy' && work.stage !== 'returning')
+          if (work?.kind === 'deploy' && work.stage !== 'returning' && work.how !== 'rollback')
             return { state: withdrawByPerson(state, work, why, now), outcomes: [] }
           requireIdle(state)
           const good = lastGood(history, { digest: current?.digest ?? '' })

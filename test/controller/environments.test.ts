@@ -218,6 +218,17 @@ t.test('a rollback while a version is on its way gives that up', async t => {
   })
 })
 
+// Whoever asked again, because no answer came, went back to what was to be left.
+t.test('a rollback that is asked for again while it is under way goes on', async t => {
+  const { lifecycle } = await begun(t)
+  await provenInStaging(lifecycle, '2')
+  await promote(lifecycle, { to: 'production', from: 'staging', version: '2' })
+  await lifecycle.settle('production')
+  await rollback(lifecycle, 'production')
+  await t.rejects(rollback(lifecycle, 'production'), { code: 'conflict', message: /version 1 is on its way/ })
+  t.match(await lifecycle.settle('production'), { current: { version: '1', good: true } })
+})
+
 t.test('canary takes no traffic away from a candidate that has some', async t => {
   const { world, lifecycle } = await begun(t)
   await provenInStaging(lifecycle, '2')
