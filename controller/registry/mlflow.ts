@@ -9,9 +9,11 @@ import type { Store } from '../store.ts'
 import { readContent, type Content } from './content.ts'
 import { MlflowRefusal, type MlflowApi } from './mlflow-api.ts'
 import { createMlflowCache } from './mlflow-cache.ts'
-import { createMlflowModels, type MlflowRun, type MlflowVersion } from './mlflow-models.ts'
+import { createMlflowModels, type MlflowRun } from './mlflow-models.ts'
 import type { MlflowNames } from './mlflow-names.ts'
+import { DIGEST, FAILED, metricsOf, REGISTERED_BY, toVersion } from './mlflow-tags.ts'
 import { isName, requireName, type ModelFolder } from './model-folder.ts'
+import { createRecorder } from './recorder.ts'
 import { createRegistryTable, type Arrival } from './registry-table.ts'
 import type { AliasDecision, ModelVersion, Registered, RegisterOptions, Registry } from './registry.ts'
 import { compareVersions, findSame, requireExpected } from './rules.ts'
@@ -27,11 +29,6 @@ export interface MlflowRegistryOptions {
   readonly clock: Clock
 }
 
-/** Set last: a version without it is not complete, or none of ours. */
-const DIGEST = 'weir.digest'
-const REGISTERED_BY = 'weir.registered_by'
-const FAILED = 'weir.failed'
-
 /**
  * Versions on an MLflow server, which chooses their numbers. What is decided is recorded here before it is done there, since
  * the two cannot be one step; that it failed is recorded, too. A registration that was interrupted is finished or taken back by
@@ -42,23 +39,8 @@ export function createMlflowRegistry(options: MlflowRegistryOptions): Registry &
   const mlflow = createMlflowModels(options.api)
   const cache = createMlflowCache(folder, mlflow)
   const arrivals = createRegistryTable(store)
+  const { record, recorded } = createRecorder({ store, audit, clock })
   const inTurn = createTurns()
-
-  function record(entry: Entry): void {
-    audit.append({ at: new Date(clock.now()).toISOString(), ...entry })
-  }
-
-  /** The record first, so that nothing is done without one. */
-  async function recorded(entry: Entry, work: () => Promise<void>): Promise<void> {
-    store.transaction(() => record(entry))
-    try {
-      await work()
-    } catch (error) {
-      const failed = { ...entry, action: `${entry.action}-failed`, reason: describeProblem(error) }
-      store.transaction(() => record(failed))
-      throw error
-    }
-  }
 
   async function known(model: string): Promise<ModelVersion[]> {
     const found = await mlflow.versions(names.toMlflow(safe(model)))
@@ -167,7 +149,7 @@ export function createMlflowRegistry(options: MlflowRegistryOptions): Registry &
       await folder.seal(arriving, text)
       for (const file of ['model.json', ...content.files])
         await mlflow.upload(run.folder, file, join(arriving, file))
-      await mlflow.endRun(run.id, metricsOf(content), clock.now())
+      await mlflow.endRun(run.id, metricsOf(content.manifest), clock.now())
       await cache.put(arriving, arrival)
       await complete(arrival)
     } catch (error) {
@@ -257,14 +239,6 @@ export function createMlflowRegistry(options: MlflowRegistryOptions): Registry &
   }
 }
 
-interface Entry {
-  readonly actor: string
-  readonly action: string
-  readonly subject: string
-  readonly reason: string
-  readonly evidence: object
-}
-
 const NUMBER = /^[1-9]\d{0,8}$/
 
 function safe(model: string): string {
@@ -272,30 +246,9 @@ function safe(model: string): string {
   throw new WeirError('model_not_found', `"${model}" is no name of a model`)
 }
 
-function toVersion(
-  model: string,
-  { version, creation_timestamp: at, tags }: MlflowVersion,
-): ModelVersion | undefined {
-  const digest = tags.get(DIGEST)
-  if (digest === undefined) return undefined
-  const [registeredBy = null, failed = null] = [tags.get(REGISTERED_BY), tags.get(FAILED)]
-  return { model, version, digest, registeredAt: at, registeredBy, failed }
-}
-
 function numbersItself(asked: string, next: string): WeirError {
   const message = `the MLflow server numbers versions itself: this one would be ${next}, not ${asked}`
   return new WeirError('version_exists', message, { details: { next } })
-}
-
-/** `food-photos/test.top1` and the like; MLflow allows letters, digits and _-./ and spaces in a key. */
-function metricsOf({ manifest }: Content): Record<string, number> {
-  const metrics: Record<string, number> = {}
-  for (const [set, measured] of Object.entries(manifest.accuracy ?? {})) {
-    const key = set.replaceAll(/[^\w\-./ ]/g, '_')
-    for (const [name, value] of Object.entries(measured))
-      if (value !== undefined) metrics[`${key}.${name}`] = value
-  }
-  return metrics
 }
 
 /** What MLflow refuses of what we asked is no fault of who asked us. */

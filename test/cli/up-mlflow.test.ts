@@ -70,3 +70,14 @@ t.test('credentials that are half given end it by name, and are not repeated', a
   t.match(said, /MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD go together/)
   t.notMatch(said, /open-sesame/)
 })
+
+t.test('credentials that the server does not believe end it, and it says what to set', async t => {
+  const server = createServer((_, response) => void response.writeHead(401).end('You are not authenticated'))
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  t.teardown(() => void server.close())
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const { code, said } = await up(t, { MLFLOW_TRACKING_URI: url, MLFLOW_TRACKING_TOKEN: 'open-sesame' })
+  t.equal(code, 1)
+  t.match(said, /answered 401 with the credentials given: set MLFLOW_TRACKING_USERNAME and/)
+  t.notMatch(said, /open-sesame/)
+})
