@@ -8,16 +8,22 @@ import { COMPILE_CACHE } from '../../lib/compile-cache.ts'
 import { describeProblem } from '../../lib/problem.ts'
 
 const MAIN = fileURLToPath(new URL('../../controller/main.ts', import.meta.url))
-const PRELOAD = import.meta.resolve('./dying-controller.ts')
 
 /** What happens between a death and the next life. */
 type Interlude = () => Promise<void>
 
-/** A real controller, one life after the other until the test ends: it is killed as ./dying-controller.ts says. */
+/** Whose transitions it dies of. */
+export type MortalBy = 'pipeline' | 'environments'
+const PRELOADS: Readonly<Record<MortalBy, string>> = {
+  pipeline: import.meta.resolve('./dying-controller.ts'),
+  environments: import.meta.resolve('./dying-environments.ts'),
+}
+
+/** A real controller, one life after the other until the test ends: it is killed as ./die-at-commits.ts says. */
 export function startMortalController(
   t: Test,
   dir: string,
-  options: Readonly<Record<string, string | number>>,
+  { by, ...options }: Readonly<Record<string, string | number>> & { readonly by: MortalBy },
 ) {
   const args = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)])
   const deathsFile = join(dir, 'deaths')
@@ -31,7 +37,7 @@ export function startMortalController(
 
   function live(): ChildProcess {
     const output = openSync(logFile, 'a')
-    const started = spawn(process.execPath, ['--import', PRELOAD, MAIN, ...args], {
+    const started = spawn(process.execPath, ['--import', PRELOADS[by], MAIN, ...args], {
       stdio: ['ignore', output, output],
       env: { ...process.env, ...COMPILE_CACHE, DEATHS_FILE: deathsFile, SPARED_FILE: sparedFile },
     })
@@ -75,7 +81,7 @@ export function startMortalController(
   return {
     /** Transitions at which it lives on from now on. */
     spare,
-    /** What it died of so far: "MOMENT RUN: TRANSITION". */
+    /** What it died of so far: "MOMENT SUBJECT: TRANSITION". */
     deaths,
     /** Does something, once, after it died of this and before it lives again. */
     onDeath: (death: string, interlude: Interlude) => void interludes.set(death, interlude),

@@ -9,14 +9,16 @@ import { WeirError } from '../../contract/errors.ts'
 import type { EnvironmentName, EnvironmentView } from '../../contract/environment.ts'
 import { ENDED_PHASES, type PipelineView, type StepName } from '../../contract/pipeline.ts'
 import { freePort } from '../../lib/ports.ts'
+import { listEnvironmentTransitions } from '../controller/environment-transitions.ts'
 import { listPipelineTransitions } from '../controller/pipeline-transitions.ts'
 import { startGateway } from '../gateway/gateway-process.ts'
 import { until } from '../helpers/until.ts'
 import { colourManifest, writeModelFolder, type ModelFolder } from '../serving/model-folder.ts'
 import { plain, type Rgb } from '../serving/photos.ts'
-import { startMortalController } from './mortal-controller.ts'
+import { startMortalController, type MortalBy } from './mortal-controller.ts'
 
 const LIMIT_MS = 120_000
+const TRANSITIONS = { pipeline: listPipelineTransitions, environments: listEnvironmentTransitions }
 export const MODEL = 'colours'
 
 /**
@@ -41,10 +43,10 @@ const PHOTOS: readonly (readonly [label: string, rgb: Rgb])[] = [
 ]
 
 /**
- * A real gateway, a real controller that is killed at the transitions of the pipeline and started again, and small model
- * servers; version 1 is in production, and users send photos all the time.
+ * A real gateway, a real controller that is killed at the transitions of the pipeline, or of environments, and started again, and
+ * small model servers; version 1 is in production, and users send photos all the time.
  */
-export async function startMortalStack(t: Test) {
+export async function startMortalStack(t: Test, by: MortalBy = 'pipeline') {
   const dir = await mkdtemp(join(tmpdir(), 'weir-mortal-'))
   t.teardown(() => rm(dir, { recursive: true, force: true, maxRetries: 5 }))
   const models = join(dir, 'models')
@@ -68,6 +70,7 @@ export async function startMortalStack(t: Test) {
     weights: { stable: 100, candidate: 0 },
   })
   const life = startMortalController(t, dir, {
+    by,
     port,
     gateway: gateway.operator,
     models,
@@ -107,6 +110,7 @@ export async function startMortalStack(t: Test) {
 
   return {
     gateway: gateway.client,
+    state: join(dir, 'controller'),
     models: join(models, MODEL),
     /** Version 1, as it stands in production. */
     production,
@@ -117,7 +121,7 @@ export async function startMortalStack(t: Test) {
       t.equal(result.answered, result.sent)
       t.ok(result.sent > 100, `${result.sent} requests, ${life.deaths().length} transitions that it died of`)
       t.equal((await ask(async client => client.verifyAudit())).firstBad, null)
-      const known = listPipelineTransitions()
+      const known = TRANSITIONS[by]()
       const strange = life.deaths().filter(death => !known.has(death.replace(/^.*?: /, '')))
       t.same(strange, [], 'it died of nothing that the state machine has not')
     },
