@@ -158,7 +158,10 @@ function productionPatch(
 }
 
 /** Its weights are touched only where users would be led to another version than before. */
-export function candidatePatch({ name, variants, weights }: RoutePolicy, endpoints: readonly string[]): RoutePatch {
+export function candidatePatch(
+  { name, variants, weights }: RoutePolicy,
+  endpoints: readonly string[],
+): RoutePatch {
   const stable = variants['stable']?.endpoints ?? []
   const hasUsers = (weights['candidate'] ?? 0) > 0
   return {
