@@ -4,20 +4,12 @@ import { gateResult } from '../../contract/gate.ts'
 import { writeCustomFolder } from '../serving/custom-folder.ts'
 import { COLOURS } from '../serving/model-folder.ts'
 import { colourClassifier } from '../serving/tiny-onnx.ts'
-import {
-  decisions,
-  doneIn,
-  expectedTrail,
-  lastSeq,
-  NEVER_THERE,
-  THERE_AND_BACK,
-  trailOf,
-} from './audit-trail.ts'
+import { doneIn, lastSeq, NEVER_THERE, THERE_AND_BACK } from './audit-trail.ts'
+import { checkFailed } from './failed-run.ts'
 import { MODEL, QUICK, startMortalStack, variation, type WriteVersion } from './mortal-stack.ts'
 import {
   BACK_FROM_GATES,
   BACK_FROM_STAGING,
-  checkDeaths,
   IN_PRODUCTION_ALREADY,
   TO_PRODUCTION,
 } from './pipeline-deaths.ts'
@@ -100,11 +92,8 @@ for (const [name, { gate, reason, isReady, write }] of Object.entries(FAILING)) 
       await stack.writePipeline(name === 'it is slow' ? QUICK.replace('20000', '1000') : QUICK)
       const version = await stack.register(write)
       const run = await stack.ends((await stack.runOf(version)).id)
-      t.match(run, { phase: 'Failed', message: reason }, run.message)
-      checkDeaths(t, life.deaths(), {
-        run: run.id,
-        transitions: isReady ? BACK_FROM_GATES : BACK_FROM_STAGING,
-      })
+      const transitions = isReady ? BACK_FROM_GATES : BACK_FROM_STAGING
+      await checkFailed(t, stack, run, { reason, transitions })
 
       const stopped = run.steps.find(({ status }) => status === 'failed')
       t.equal(stopped?.name, isReady ? 'gates' : 'deploy-staging')
@@ -115,15 +104,6 @@ for (const [name, { gate, reason, isReady, write }] of Object.entries(FAILING)) 
       const staging = await stack.environment('staging')
       t.match(staging, { current: { digest, good: true }, deploying: null, health: 'healthy' })
       t.equal(staging.history.filter(entry => entry.version === version).length, 1, 'it came there once')
-      const { failed } = await stack.failed(version)
-      t.match(failed, reason, 'it stays registered, with the reason, and no alias leads to it')
-      const { current } = await stack.environment('production')
-      t.same(current, stack.production, 'production is what it was')
-
-      const trail = await ask(async client => trailOf(client, `pipeline/${run.id}`))
-      t.same(decisions(trail), expectedTrail(run), 'the audit tells each step once')
-      const told = await ask(async client => trailOf(client, `${MODEL}/${version}`))
-      t.equal(told.filter(({ action }) => action === 'mark-failed').length, 1)
       const done = await ask(async client => doneIn(client, 'staging', seq))
       t.same(done, (isReady ? THERE_AND_BACK : NEVER_THERE).toSorted(), 'there and back, once')
     },

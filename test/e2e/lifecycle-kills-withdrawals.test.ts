@@ -5,22 +5,13 @@ import { ENVIRONMENTS } from '../../contract/environment.ts'
 import type { PipelineView } from '../../contract/pipeline.ts'
 import { until } from '../helpers/until.ts'
 import { colourClassifier } from '../serving/tiny-onnx.ts'
-import {
-  decisions,
-  doneIn,
-  expectedTrail,
-  lastSeq,
-  NEVER_THERE,
-  THERE_AND_BACK,
-  THERE_AND_STOPPED,
-  trailOf,
-} from './audit-trail.ts'
+import { doneIn, lastSeq, NEVER_THERE, THERE_AND_BACK, THERE_AND_STOPPED } from './audit-trail.ts'
+import { checkFailed, type Failure } from './failed-run.ts'
 import { MODEL, QUICK, startMortalStack, variation } from './mortal-stack.ts'
 import {
   BACK_FROM_CANARY,
   BACK_FROM_PRODUCTION,
   BACK_FROM_ROLLOUT,
-  checkDeaths,
   IN_PRODUCTION_ALREADY,
   REJECTED,
   TO_PRODUCTION,
@@ -45,25 +36,17 @@ async function begin(memoryLimitMiB: number): Promise<{ version: string; id: str
   return { version, id: `${MODEL}-v${version}` }
 }
 
-interface Withdrawn {
-  /** Why, as the run and the registry know it. */
-  readonly reason: RegExp
+interface Withdrawn extends Failure {
   readonly seq: number
-  readonly transitions: readonly string[]
   readonly canary: readonly string[]
 }
 
 async function checkWithdrawn(
   t: Test,
   run: PipelineView,
-  { seq, reason, transitions, canary }: Withdrawn,
+  { seq, canary, ...failure }: Withdrawn,
 ): Promise<void> {
-  const { id, modelVersion: version } = run
-  t.match(run, { phase: 'Failed', message: reason }, run.message)
-  checkDeaths(t, life.deaths(), { run: id, transitions })
-  const trail = await ask(async client => trailOf(client, `pipeline/${id}`))
-  t.same(decisions(trail), expectedTrail(run), 'the audit tells each step once')
-
+  await checkFailed(t, stack, run, failure)
   const views = await Promise.all(ENVIRONMENTS.map(async name => stack.environment(name)))
   const { digest } = stack.production
   t.match(views, [
@@ -71,7 +54,6 @@ async function checkWithdrawn(
     { name: 'canary', current: null, deploying: null, health: 'stopped' },
     { name: 'production', deploying: null, health: 'healthy' },
   ])
-  t.same(views[2]?.current, stack.production, 'production is what it was')
   t.same(
     await ask(async client => doneIn(client, 'staging', seq)),
     [...THERE_AND_BACK, 'seen-good'].toSorted(),
@@ -84,12 +66,8 @@ async function checkWithdrawn(
   const { policy } = await stack.gateway.route(MODEL)
   t.same(policy.weights, { stable: 100, candidate: 0 }, 'all users are with production')
 
-  const { failed } = await stack.failed(version)
-  t.match(failed, reason, 'it stays registered, with the reason, and no alias leads to it')
-  const told = await ask(async client => trailOf(client, `${MODEL}/${version}`))
-  t.equal(told.filter(({ action }) => action === 'mark-failed').length, 1)
   const rollouts = (await ask(async client => client.rollouts())).filter(
-    ({ versions }) => versions.candidate.version === version,
+    ({ versions }) => versions.candidate.version === run.modelVersion,
   )
   t.equal(rollouts.length, run.outputs.rollout === null ? 0 : 1)
 }

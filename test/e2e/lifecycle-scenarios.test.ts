@@ -1,13 +1,9 @@
 import { execFile } from 'node:child_process'
-import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
 import { z } from 'zod'
-import { createControllerClient, type AuditRecord } from '../../client/controller.ts'
-import { startStack } from '../../cli/demo/stack.ts'
-import { readPhotos, startSteadyLoad } from '../../cli/load/steady-load.ts'
+import type { AuditRecord } from '../../client/controller.ts'
 import { SCENARIOS } from '../../cli/scenario/scenarios.ts'
 import { readBase, writeVersion } from '../../cli/scenario/version-content.ts'
 import { gateResult, type GateResult } from '../../contract/gate.ts'
@@ -22,6 +18,7 @@ import {
   THERE_AND_BACK,
   trailOf,
 } from './audit-trail.ts'
+import { copyModels, startUsedStack } from './used-stack.ts'
 
 // A good version goes to production and six that fail do not, each registered as people register theirs, on real processes,
 // while users send photos all the time. Names say nothing: the versions are called after weekdays.
@@ -32,19 +29,9 @@ const LIMIT = { timeout: 200_000 }
 /** Less to write, upload and load than beyond the default. */
 const MEMORY_LIMIT_MIB = 256
 
-const models = await mkdtemp(join(tmpdir(), 'weir-models-'))
-await cp('models/food11/samples', join(models, 'food11', 'samples'), { recursive: true })
-for (const version of ['1', '2'])
-  await cp(`models/food11/${version}`, join(models, 'food11', version), { recursive: true })
-await writePipeline({ p95BelowMs: 20_000 })
-const stack = await startStack({ models })
-t.teardown(async () => {
-  await stack.stop()
-  await rm(models, { recursive: true, force: true })
-})
-const controller = createControllerClient({ baseUrl: stack.controllerUrl, actor: 'e2e' })
-const photos = await readPhotos('models/food11/samples')
-const load = startSteadyLoad({ url: stack.publicUrl, photos, requestsPerSecond: 10, users: 0 })
+const { models, writePipeline } = await copyModels(t)
+await writePipeline(pipelineOf({ p95BelowMs: 20_000 }))
+const { stack, controller, load } = await startUsedStack(t, { models, requestsPerSecond: 10 })
 
 async function weir(...args: string[]): Promise<string> {
   const all = ['cli/weir.ts', ...args, '--controller', stack.controllerUrl]
@@ -52,17 +39,14 @@ async function weir(...args: string[]): Promise<string> {
 }
 
 /** Fewer requests, half the traffic and a wide budget: the same machinery within seconds. */
-async function writePipeline({ p95BelowMs }: { readonly p95BelowMs: number }): Promise<void> {
-  await writeFile(
-    join(models, 'food11', 'pipeline.yaml'),
-    `gates:
+function pipelineOf({ p95BelowMs }: { readonly p95BelowMs: number }): string {
+  return `gates:
   integration: { tests: 1 }
   resources: { requests: 10 }
   load: { requests: 20, p95BelowMs: ${p95BelowMs} }
 strategy: { canary: { steps: [{ setWeight: 50 }, { ramp: { riskBudget: 20pp, to: 95 } }] } }
 analysis: { interval: 500ms, settle: 2s, latency: { toleranceRatio: 8 } }
-`,
-  )
+`
 }
 
 const registered = z.object({ version: z.string(), digest: z.string() })
@@ -168,7 +152,7 @@ for (const [name, { called, isReady, reason }] of Object.entries(FAILING)) {
     const answeredBefore = load.snapshot().answered
     const seq = await lastSeq(controller)
     // whoever else is busy on this machine must not decide the test: the default limit is that of the slow version alone
-    await writePipeline({ p95BelowMs: name === 'slow' ? 2000 : 20_000 })
+    await writePipeline(pipelineOf({ p95BelowMs: name === 'slow' ? 2000 : 20_000 }))
     const limit = name === 'oversized' ? ['--memory-limit-mib', String(MEMORY_LIMIT_MIB)] : []
     const { version } = registered.parse(
       JSON.parse(await weir('scenario', name, '--name', called, ...limit, '--json')),

@@ -1,32 +1,29 @@
-import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import { startStack } from '../../cli/demo/stack.ts'
-import { readPhotos, startSteadyLoad } from '../../cli/load/steady-load.ts'
 import { SCENARIOS } from '../../cli/scenario/scenarios.ts'
 import { readBase, writeVersion } from '../../cli/scenario/version-content.ts'
-import { createControllerClient } from '../../client/controller.ts'
 import { createGatewayClient } from '../../client/gateway.ts'
 import { ENDED_PHASES } from '../../contract/pipeline.ts'
 import { until } from '../helpers/until.ts'
+import { copyModels, startUsedStack } from './used-stack.ts'
 
 // The shadow gate on real processes: what users send is copied to what runs in staging, and production's two instances answer.
 
 t.setTimeout(300_000)
 
 const LIMIT_MS = 120_000
-const models = await mkdtemp(join(tmpdir(), 'weir-models-'))
+const { models, writePipeline } = await copyModels(t)
 const state = await mkdtemp(join(tmpdir(), 'weir-state-'))
-await cp('models/food11', join(models, 'food11'), { recursive: true })
+t.teardown(() => rm(state, { recursive: true, force: true, maxRetries: 5 }))
 const base = await readBase('models/food11/1')
 const degraded = SCENARIOS['degraded']?.build(base, { name: '4', memoryLimitMiB: 512 })
 if (degraded === undefined) throw new Error('there is no such scenario')
 const alike = { manifest: { ...base.json, version: '3' }, model: [base.model], files: base.files }
 await writeVersion(join(models, 'food11', '3'), alike)
 await writeVersion(join(models, 'food11', '4'), degraded)
-await writeFile(
-  join(models, 'food11', 'pipeline.yaml'),
+await writePipeline(
   `gates:
   integration: false
   resources: false
@@ -36,15 +33,8 @@ await writeFile(
 `,
 )
 await writeFile(join(state, 'environments.yaml'), 'production: { instances: 2 }\n')
-const stack = await startStack({ models, state })
-t.teardown(async () => {
-  await stack.stop()
-  await Promise.all([models, state].map(dir => rm(dir, { recursive: true, force: true })))
-})
-const controller = createControllerClient({ baseUrl: stack.controllerUrl, actor: 'e2e' })
+const { stack, controller, load } = await startUsedStack(t, { models, state, requestsPerSecond: 15 })
 const gateway = createGatewayClient({ baseUrl: stack.operatorUrl })
-const photos = await readPhotos('models/food11/samples')
-const load = startSteadyLoad({ url: stack.publicUrl, photos, requestsPerSecond: 15, users: 0 })
 
 const stepOf = async (id: string, name: string) =>
   (await controller.pipeline(id)).steps.find(step => step.name === name)

@@ -1,36 +1,20 @@
-import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import t from 'tap'
-import { createControllerClient } from '../../client/controller.ts'
-import { startStack } from '../../cli/demo/stack.ts'
-import { readPhotos, startSteadyLoad } from '../../cli/load/steady-load.ts'
 import { ENDED_PHASES, type StepName } from '../../contract/pipeline.ts'
 import { processesOf } from '../helpers/processes.ts'
 import { until } from '../helpers/until.ts'
+import { copyModels, startUsedStack } from './used-stack.ts'
 
 // A version on its way to production on real processes, while users send photos all the time.
 
 t.setTimeout(300_000)
 
-const models = await mkdtemp(join(tmpdir(), 'weir-models-'))
-await cp('models/food11', join(models, 'food11'), { recursive: true })
+const { models, writePipeline } = await copyModels(t)
 // half the traffic and a wide budget: the same machinery within seconds
-await writeFile(
-  join(models, 'food11', 'pipeline.yaml'),
-  `gates: { load: { requests: 40, p95BelowMs: 20000 }, resources: { requests: 20 }, quality: false }
+await writePipeline(`gates: { load: { requests: 40, p95BelowMs: 20000 }, resources: { requests: 20 }, quality: false }
 strategy: { canary: { steps: [{ setWeight: 50 }, { ramp: { riskBudget: 20pp, to: 95 } }] } }
 analysis: { interval: 500ms, settle: 2s }
-`,
-)
-const stack = await startStack({ models })
-t.teardown(async () => {
-  await stack.stop()
-  await rm(models, { recursive: true, force: true })
-})
-const controller = createControllerClient({ baseUrl: stack.controllerUrl, actor: 'e2e' })
-const photos = await readPhotos('models/food11/samples')
-const load = startSteadyLoad({ url: stack.publicUrl, photos, requestsPerSecond: 15, users: 0 })
+`)
+const { stack, controller, load } = await startUsedStack(t, { models, requestsPerSecond: 15 })
 
 const view = (id: string) => controller.pipeline(id).catch(() => undefined) // a controller may just be starting again
 const reaches = (id: string, step: StepName) =>
