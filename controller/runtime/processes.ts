@@ -121,7 +121,8 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime & 
     restarts.set(key, { attempts: known.attempts + 1, notBefore: clock.now() + delay })
     const { deployment, pid } = row
     log.warn({ deployment, pid, attempt: known.attempts + 1 }, 'a model server is not running, starting it')
-    await start(row)
+    // its version may have to be fetched first, which keeps nobody else waiting
+    start(row).catch((error: unknown) => lookingAfterFailed(row, error))
   }
 
   async function lookAfter(row: ProcessRow, pid: number): Promise<void> {

@@ -1,4 +1,5 @@
 import t from 'tap'
+import type { Registry } from '../../controller/registry/registry.ts'
 import { isAlive } from '../../lib/shutdown.ts'
 import { until } from '../helpers/until.ts'
 import { createRuntimeWorld } from './runtime-world.ts'
@@ -78,6 +79,37 @@ t.test(
     await t.rejects(runtime.scale('b', 1), { code: 'conflict' })
   },
 )
+
+// A registry that did not answer once kept all others from being started again, ended and watched.
+t.test('one whose version cannot be fetched at the moment keeps nobody else waiting', async t => {
+  const released = Promise.withResolvers<void>()
+  let holds = false
+  let isHeld = false
+  const through = (registry: Registry): Registry => ({
+    ...registry,
+    async fetch(...version) {
+      const isFirst = holds && !isHeld
+      isHeld ||= holds
+      if (isFirst) await released.promise
+      return registry.fetch(...version)
+    },
+  })
+  const control = createRuntimeWorld(t, { ...where, through }).supervised()
+  const { registry, runtime, pidOf } = control
+  const version = await registry.get('food11', '1')
+  for (const id of ['a', 'b']) await runtime.deploy({ id, version })
+  for (const id of ['a', 'b']) await control.ready(id)
+  holds = true
+  process.kill(pidOf('a'), 'SIGKILL')
+  await until('its version is asked for', 20_000, async () => isHeld)
+  const gone = pidOf('b')
+  process.kill(gone, 'SIGKILL')
+  await until('another process', 20_000, async () => pidOf('b') !== gone)
+  await control.ready('b')
+  t.not((await runtime.status('a')).kind, 'ready')
+  released.resolve()
+  await control.ready('a')
+})
 
 t.test('a version that cannot be ready says why', async t => {
   const { registry, runtime } = createRuntimeWorld(t, where).controller()
