@@ -2,11 +2,12 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Command } from 'commander'
+import type { ControllerClient } from '../../client/controller.ts'
 import { WeirError } from '../../contract/errors.ts'
-import type { ModelVersionView } from '../../contract/registry.ts'
+import type { PipelineView } from '../../contract/pipeline.ts'
 import { parseNumber } from '../assignments.ts'
 import { connectController, print, printJson, withConnection, type ConnectOptions } from '../connect.ts'
-import { inOneLine } from '../render/one-line.ts'
+import { describeKnown } from '../render/known-version.ts'
 import { table } from '../render/table.ts'
 import { SCENARIOS, type Scenario } from '../scenario/scenarios.ts'
 import { readBase, writeVersion, type BaseVersion, type VersionContent } from '../scenario/version-content.ts'
@@ -80,9 +81,10 @@ async function register(chosen: Chosen, options: Options): Promise<void> {
   try {
     await build(chosen, folder, options)
     const { name, files } = await readVersionFiles(folder)
-    const registered = await connectController(options).registerVersion(name, files)
+    const client = connectController(options)
+    const registered = await client.registerVersion(name, files)
     if (options.json) return printJson({ scenario: chosen.name, ...registered })
-    if (!registered.created) return print(describeKnown(registered))
+    if (!registered.created) return print(describeKnown(registered, await runsOf(client)))
     const { model, version, digest } = registered
     const { shows, stoppedAt } = chosen.scenario
     print(`${model}/${version} (${digest}): ${shows}\nits pipeline should stop at the gate ${stoppedAt}`)
@@ -91,15 +93,12 @@ async function register(chosen: Chosen, options: Options): Promise<void> {
   }
 }
 
-/** A pipeline takes each content once, and one that failed not even by hand. */
-function describeKnown({ model, version, digest, failed }: ModelVersionView): string {
-  return [
-    `${model}/${version} is this content already (${digest}): nothing was registered`,
-    failed === null
-      ? `start its pipeline by hand: weir pipeline run ${model} ${version}`
-      : `it failed: ${inOneLine(failed)}`,
-    'to rehearse it as a new version, add --again',
-  ].join('\n')
+/** None where the controller keeps no environments. */
+async function runsOf(client: ControllerClient): Promise<PipelineView[]> {
+  return client.pipelines().catch((error: unknown) => {
+    if (error instanceof WeirError && error.statusCode === 404) return []
+    throw error
+  })
 }
 
 function build({ name, scenario, base }: Chosen, folder: string, options: Options): Promise<string> {

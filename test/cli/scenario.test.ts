@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process'
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { describeKnown } from '../../cli/render/known-version.ts'
 import { readBase, writeVersion } from '../../cli/scenario/version-content.ts'
 import { SCENARIOS } from '../../cli/scenario/scenarios.ts'
 import { readContent } from '../../controller/registry/content.ts'
@@ -93,6 +94,21 @@ t.test('it is registered through the API, as the next version', async t => {
   t.match(again.stdout, /^food11\/3 .*\nits pipeline should stop at the gate load\n$/)
   const { manifest } = await readContent(join(models, 'food11', '3'))
   t.match(manifest, { drill: { delayMs: 2500 }, trainedOn: { rehearsal: /^\d{4}-/ } })
+})
+
+t.test('while its pipeline is under way, that is what is said of content that is there', async t => {
+  const version = { model: 'food11', version: '3', digest: 'sha256:x', aliases: [], failed: null }
+  const known = { ...version, registeredAt: null, registeredBy: null }
+  const run = { id: 'food11-v3', model: 'food11', modelVersion: '3', phase: 'Running' } as const
+  const others = [
+    { ...run, id: 'food11-v2', modelVersion: '2' },
+    { ...run, id: 'soup-v3', model: 'soup' },
+  ]
+  t.match(
+    describeKnown(known, [...others, run]),
+    /\nits pipeline is under way: weir pipeline show food11-v3 --watch$/,
+  )
+  t.match(describeKnown(known, [...others, { ...run, phase: 'Passed' }]), /weir pipeline run food11 3\n/)
 })
 
 t.test('the ResNet answers like any model where its manifest does not say otherwise', async t => {
