@@ -19,10 +19,11 @@ const RECENT = 100
 /** Tells the registry which versions failed in an environment. It may be away: nothing else waits for it, and it is told later. */
 export function createFailureTeller({ store, environments, registry, model }: FailuresOptions) {
   /** The version stays registered, with the reason, and no alias leads to it but of an environment that still runs it. */
-  async function markFailed({ version, failure, actor }: HistoryEntry): Promise<void> {
+  async function markFailed({ version, digest, failure, actor }: HistoryEntry): Promise<void> {
     const decision = { actor, reason: failure ?? 'it failed' }
     const as = await registeredAs(registry, model, version)
-    if (as !== undefined && 'problem' in as) return // nobody can take it again: it was removed
+    // nobody can take again what was removed, or what the number has other content of by now
+    if (as !== undefined && !isRegistered({ version, digest }, as)) return
     const { failed } = await registry.get(model, version) // two environments may return from it, with words of their own
     if (failed === null) await registry.markFailed(model, version, decision)
     const aliases = await registry.aliases(model)

@@ -1,7 +1,7 @@
-import { rm } from 'node:fs/promises'
+import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import { provenInStaging, startEnvironmentWorld, startLifecycle } from './environment-world.ts'
+import { digestOf, provenInStaging, startEnvironmentWorld, startLifecycle } from './environment-world.ts'
 
 // What the registry is told of a version that failed in an environment.
 
@@ -64,4 +64,14 @@ t.test('a version that was removed from the registry meanwhile is told to nobody
   t.match(await lifecycle.settle('staging'), { current: { version: '1' } })
   await lifecycle.look('staging') // would fail again and again
   t.notOk(lifecycle.audit.list().some(({ action }) => action === 'mark-failed'))
+})
+
+t.test('other content that has the number by now is not called failed', async t => {
+  const { world, lifecycle, registry, revision } = await begun(t)
+  const path = join(world.stateDir, 'models/food11/3/model.json')
+  const manifest = JSON.parse(await readFile(path, 'utf8')) as object
+  await writeFile(path, JSON.stringify({ ...manifest, digest: digestOf('another') }))
+  lifecycle.environments.revert('staging', { ...FAILED, revision })
+  await lifecycle.settle('staging')
+  t.match(await registry.get('food11', '3'), { digest: digestOf('another'), failed: null })
 })
