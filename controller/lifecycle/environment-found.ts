@@ -4,7 +4,7 @@ import type { Registry } from '../registry/registry.ts'
 import type { RolloutStore } from '../rollouts/rollout-store.ts'
 import type { Runtime } from '../runtime/runtime.ts'
 import { sameEndpoints } from './environment-routes.ts'
-import type { Found } from './environment-seen.ts'
+import type { EnvironmentSeen } from './environment-seen.ts'
 import { isGood, type EnvironmentState, type Placement } from './environment-state.ts'
 import type { EnvironmentStore } from './environment-store.ts'
 import { registeredAs, whyNotRegistered } from './registered-as.ts'
@@ -18,15 +18,11 @@ interface FinderOptions {
   readonly route: string
 }
 
-/** What the public route leads to by somebody else's doing, and why it is not followed where it cannot be. */
-export interface Others {
-  readonly found: Found | null
-  /** Null: nothing is in the way. Undefined: that could not be found out. */
-  readonly held: string | null | undefined
-}
+/** What the public route leads to by somebody else's doing. */
+export type Others = Pick<EnvironmentSeen, 'found' | 'held' | 'gone'>
 
-export const NO_OTHERS: Others = { found: null, held: null }
-export const UNKNOWN_OTHERS: Others = { found: null, held: undefined }
+export const NO_OTHERS: Others = { found: null, held: null, gone: null }
+export const UNKNOWN_OTHERS: Others = { ...NO_OTHERS, held: undefined }
 
 /** Finds what somebody else led the public route to: a rollout that promoted, an operator, or what was there at the beginning. */
 export function createFinder({ environments, rollouts, runtime, registry, route }: FinderOptions) {
@@ -37,7 +33,7 @@ export function createFinder({ environments, rollouts, runtime, registry, route 
     const candidate = policy.variants['candidate']?.endpoints ?? []
     const known = state.work?.kind === 'deploy' ? state.work.target.endpoints : state.current?.endpoints
     const endpoints = state.name === 'production' ? stable : candidate
-    if (state.name === 'canary' && endpoints.length === 0) return takenOver(state)
+    if (state.name === 'canary' && endpoints.length === 0) return afterRollout(state, stable)
     if (endpoints.length === 0 || sameEndpoints(endpoints, known ?? [])) return NO_OTHERS
     if (state.name === 'production') {
       if (isRolloutUnderWay()) return NO_OTHERS // it may go back yet
@@ -54,22 +50,28 @@ export function createFinder({ environments, rollouts, runtime, registry, route 
     return follow(state, { ...answer, deployment: deployment?.id ?? null, endpoints })
   }
 
-  /**
-   * A rollout that exchanges versions, because two of them do not fit side by side, promotes processes of its own, and stops those
-   * that canary ran: what production has taken over is canary's, too.
-   */
-  async function takenOver({ current, work }: EnvironmentState): Promise<Others> {
-    const { current: production } = environments.get('production').state
+  /** Where the public candidate is nothing, and what canary ran was stopped with the rollout that had brought or exchanged it. */
+  async function afterRollout(
+    { current, work }: EnvironmentState,
+    stable: readonly string[],
+  ): Promise<Others> {
+    const { current: production, work: change } = environments.get('production').state
     if (work !== null || current === null || current.deployment === null || isRolloutUnderWay())
       return NO_OTHERS
-    if (production?.digest !== current.digest || production.deployment === current.deployment)
-      return NO_OTHERS
+    if (change !== null || !sameEndpoints(production?.endpoints ?? [], stable)) return NO_OTHERS // it has yet to follow
     const { kind } = await runtime.status(current.deployment)
     if (kind !== 'absent' && kind !== 'stopping') return NO_OTHERS
+    if (production?.digest !== current.digest)
+      return {
+        ...NO_OTHERS,
+        gone: `version ${current.version} runs no more, and the public candidate is nothing`,
+      }
+    if (production.deployment === current.deployment) return NO_OTHERS
+    // two of them do not fit side by side, so the rollout promoted processes of its own: they are canary's, too
     const reason = `production has taken version ${production.version} over`
     const entry = environments.entry('production', production.revision)
     const { revision: _, ...placement } = production
-    return { found: { placement, reason, good: isGood(entry) ? reason : null }, held: null }
+    return { ...NO_OTHERS, found: { placement, reason, good: isGood(entry) ? reason : null } }
   }
 
   /** Only what the registry knows by exactly this digest: an alias is to lead to it. */
@@ -78,10 +80,10 @@ export function createFinder({ environments, rollouts, runtime, registry, route 
     const as = await registeredAs(registry, state.model, version)
     if (as === undefined) return UNKNOWN_OTHERS
     const why = whyNotRegistered(placement, as)
-    if (why === null) return { found: { placement, ...whyThere(state, placement) }, held: null }
+    if (why === null) return { ...NO_OTHERS, found: { placement, ...whyThere(state, placement) } }
     const lead = state.name === 'production' ? 'the public route leads to' : 'the public candidate is'
     const held = `${lead} what calls itself version ${version} (${digest}), but ${why}: it is not followed`
-    return { found: null, held }
+    return { ...NO_OTHERS, held }
   }
 
   /** After a promotion the candidate leads to the version that was stable, kept warm: it is no candidate for anything. */

@@ -138,8 +138,12 @@ export function withdrawByPerson(
 }
 
 /** Something else that is not followed is told, and forgotten when it is there no more. */
-function hold(state: EnvironmentState, { held }: EnvironmentSeen): Decided {
-  return unchanged(held === undefined ? state : { ...state, held })
+function hold(state: EnvironmentState, { held, gone }: EnvironmentSeen): Decided {
+  const { current } = state
+  if (gone === null || current === null) return unchanged(held === undefined ? state : { ...state, held })
+  const { revision } = current
+  const work: Closing = { kind: 'close', revision, actor: 'controller', reason: gone }
+  return unchanged({ ...state, work, held: null, message: `stopping: ${gone}` })
 }
 
 /** Somebody else led the public route elsewhere: it is verified like any other, but nothing has to be started or switched. */

@@ -25,6 +25,8 @@ export interface EnvironmentSeen {
   readonly found: Found | null
   /** Why something else there is not followed; null: nothing is there. Undefined: that is not known. */
   readonly held: string | null | undefined
+  /** Why nothing is there any more of what ran; null: it is there, or may be. */
+  readonly gone: string | null
 }
 
 export interface PublicRoute {

@@ -112,3 +112,27 @@ t.test(
     t.match(await lifecycle.settle('staging'), { current: { version: '2' } })
   },
 )
+
+// Its processes are stopped then, and canary had followed them: the environment and its alias stayed with what was gone.
+t.test('a withdrawn rollout leaves canary stopped, where nothing was there before it', async t => {
+  const { world, lifecycle, rollout } = await begun(t)
+  const start = await rollout('3')
+  const { name, state } = start()
+  const endpoints = await world.runtime.place(state.deployment.id, '3')
+  const policy = world.gateway.policy('food11')
+  world.gateway.write({ ...policy, variants: { ...policy.variants, candidate: { endpoints } } })
+  t.match(await lifecycle.settle('canary'), { current: { version: '3' }, health: 'healthy' })
+  t.match(await lifecycle.registry.aliases('food11'), { canary: '3' })
+
+  world.gateway.write(policy)
+  t.match(await lifecycle.settle('canary'), { current: { version: '3' } }, 'it may be led there again')
+  lifecycle.rollouts.save(name, { ...state, phase: 'RolledBack', cause: 'failure', endedAt: 1 })
+  world.runtime.stop(state.deployment.id)
+  await lifecycle.settle('canary') // it begins to stop
+  t.match(await lifecycle.settle('canary'), {
+    current: null,
+    health: 'stopped',
+    message: 'stopped: version 3 runs no more, and the public candidate is nothing',
+  })
+  t.notOk((await lifecycle.registry.aliases('food11')).canary)
+})

@@ -122,6 +122,7 @@ function* observations({ work, current }: EnvironmentState): Generator<Environme
     publicRoute: { stable: { endpoints: there, weights: { stable: 100 } }, candidate: there },
     found: null,
     held: null,
+    gone: null,
   }
   for (const now of [NOW, NOW + 86_400_000])
     for (const difference of differences(target)) yield { ...well, now, ...difference }
@@ -145,5 +146,6 @@ function differences(target: Placement): readonly Partial<EnvironmentSeen>[] {
     { publicRoute: { stable: { endpoints: OTHER, weights: { stable: 100 } }, candidate: OTHER } },
     { found: { placement, reason: 'a person led the route there', good: null } },
     { held: 'a server calls itself version 9' },
+    { gone: 'it runs no more' },
   ]
 }
