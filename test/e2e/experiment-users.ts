@@ -1,16 +1,13 @@
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { cp, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Test } from 'tap'
 import { readPhotos } from '../../cli/load/steady-load.ts'
 import { contentDigest } from '../../lib/hash.ts'
+import { copyModels } from './used-stack.ts'
 
 /** A models folder with a third version of food11: the second one's graph under a digest of its own. */
 export async function withThirdVersion(t: Test): Promise<string> {
-  const models = await mkdtemp(join(tmpdir(), 'weir-models-'))
-  t.teardown(() => rm(models, { recursive: true, force: true }))
-  for (const version of ['1', '2'])
-    await cp(`models/food11/${version}`, join(models, 'food11', version), { recursive: true })
+  const { models } = await copyModels(t)
   const third = join(models, 'food11', '3')
   await cp('models/food11/2', third, { recursive: true })
   const manifest = {
