@@ -13,7 +13,7 @@ import { endOfWaiting } from './gates/end-of-version.ts'
 import { createFinder, NO_OTHERS, UNKNOWN_OTHERS, type Others } from './environment-found.ts'
 import { routesSay, wantedRoutes, type Place, type RoutePatch } from './environment-routes.ts'
 import type { EnvironmentSeen, PublicRoute } from './environment-seen.ts'
-import type { EnvironmentState } from './environment-state.ts'
+import { wasSwitched, type EnvironmentState } from './environment-state.ts'
 import type { EnvironmentStore } from './environment-store.ts'
 import { registeredAs, type RegisteredAs } from './registered-as.ts'
 
@@ -86,7 +86,7 @@ export function createEnvironmentObserver(options: ObserverOptions) {
 
   /** Of the version that the alias is to lead to. */
   async function registeredOf({ model, work, current }: EnvironmentState): Promise<RegisteredAs | undefined> {
-    if (!movesAlias(work) || work.kind === 'close') return undefined
+    if (work?.kind !== 'deploy') return undefined
     const placement = work.stage === 'aliasing' ? work.target : current
     return placement === null ? undefined : registeredAs(registry, model, placement.version)
   }
@@ -113,12 +113,13 @@ export function createEnvironmentObserver(options: ObserverOptions) {
     const wanted = publicView === undefined ? [] : wantedRoutes(state, place, publicView.policy)
     const starting = work?.kind === 'deploy' && work.stage === 'starting' ? work.target.deployment : null
     const mayFollow = work === null || (work.kind === 'deploy' && work.how === 'follow')
-    const [answer, asWanted, target, alias, registered, others] = await Promise.all([
+    const asWanted = policies !== null && publicView !== undefined && (await isApplied(policies, wanted))
+    const isBooking = movesAlias(work, asWanted)
+    const [answer, target, alias, registered, others] = await Promise.all([
       askPlace(place),
-      policies !== null && publicView !== undefined && isApplied(policies, wanted),
       starting === null ? NOT_ASKED : runtime.status(starting),
-      movesAlias(work) ? aliasOf(state) : undefined,
-      registeredOf(state),
+      isBooking ? aliasOf(state) : undefined,
+      isBooking ? registeredOf(state) : undefined,
       mayFollow && state.name !== 'staging' ? findOthers(state, publicView) : NO_OTHERS,
     ])
     const ending = await whyNever(state, target)
@@ -138,9 +139,11 @@ export function createEnvironmentObserver(options: ObserverOptions) {
   }
 }
 
-/** The registry may be away, or slow to say so: it is asked only where something depends on it. */
-function movesAlias(work: EnvironmentState['work']): work is NonNullable<EnvironmentState['work']> {
-  return work !== null && (work.kind === 'close' || work.stage === 'aliasing' || work.stage === 'returning')
+/** The registry may be away, or slow to say so: it is asked only where something depends on it, and no user waits for that. */
+function movesAlias(work: EnvironmentState['work'], asWanted: boolean): boolean {
+  if (work === null) return false
+  if (work.kind === 'deploy' && work.stage === 'aliasing') return true
+  return asWanted && (work.kind === 'close' || (work.stage === 'returning' && wasSwitched(work)))
 }
 
 function publicRouteOf({ policy: { variants, weights } }: PolicyView): PublicRoute {

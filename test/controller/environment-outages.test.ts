@@ -1,5 +1,6 @@
 import t from 'tap'
 import { WeirError } from '../../contract/errors.ts'
+import { until } from '../helpers/until.ts'
 import {
   provenInStaging,
   startEnvironmentWorld,
@@ -98,6 +99,37 @@ t.test('a first version that failed is led nowhere, although the registry is awa
   registry.comes()
   t.match(await lifecycle.settle('staging'), { current: null, health: 'stopped' })
   t.match(await lifecycle.registry.get('food11', '2'), { failed: FAILED.reason })
+})
+
+t.test('a registry that hangs keeps nobody with what failed', async t => {
+  const world = await startEnvironmentWorld(t)
+  let isHanging = false
+  const answers = Promise.withResolvers<void>()
+  const lifecycle = startLifecycle(t, world, dependency =>
+    'markFailed' in dependency
+      ? new Proxy(dependency, {
+          get(target, key) {
+            const value: unknown = Reflect.get(target, key)
+            if (typeof value !== 'function') return value
+            return async (...args: unknown[]): Promise<unknown> => {
+              if (isHanging) await answers.promise
+              return value.apply(target, args)
+            }
+          },
+        })
+      : dependency,
+  )
+  for (const name of ['production', 'staging'] as const) await lifecycle.settle(name)
+  const revision = await deploy(lifecycle, '2')
+  isHanging = true
+  lifecycle.environments.revert('staging', { ...FAILED, revision })
+  const looking = lifecycle.look('staging')
+  await until('its route is closed', 10_000, async () => {
+    return world.gateway.policy('food11-staging').weights['staging'] === 0
+  })
+  answers.resolve()
+  await looking
+  t.match(await lifecycle.settle('staging'), { current: null, health: 'stopped' })
 })
 
 t.test('the failure is told although the gateway is away', async t => {

@@ -87,7 +87,7 @@ export function startLifecycle(
   }
   /** Looks until nothing is under way; returns what stands there then. */
   const settle = async (name: EnvironmentName) => {
-    for (let looks = 0; looks < 2 || environments.view(name).deploying !== null; looks++) {
+    for (let looks = 0; looks < 2 || environments.deployed(name, null).busy; looks++) {
       if (looks > 500) throw new Error(`${name} never settles: ${environments.view(name).message}`)
       await look(name)
     }
