@@ -41,8 +41,6 @@ export function createModelFolder(modelsDir: string) {
     return arriving
   }
 
-  const namesOf = async (model: string) => (await folders(homeOf(model))).filter(isName)
-
   /** Undefined: there is none. Throws, with the place, `invalid_manifest` or `missing_file` for a folder that is no version. */
   async function version(model: string, version: string): Promise<FoundVersion | undefined> {
     const dir = folderOf(model, version)
@@ -53,7 +51,11 @@ export function createModelFolder(modelsDir: string) {
   async function versions(model: string): Promise<FoundVersions> {
     const found: FoundVersion[] = []
     const broken: BrokenVersion[] = []
-    for (const name of await namesOf(model)) {
+    const names = await folders(homeOf(model)).catch((error: unknown) => {
+      broken.push({ version: '*', reason: describeProblem(error) })
+      return []
+    })
+    for (const name of names.filter(isName)) {
       const dir = folderOf(model, name)
       try {
         const read = await readVersion(dir, name)

@@ -104,6 +104,16 @@ t.test('a model of which nothing can be used is listed with why', async t => {
   t.same(await registry.aliases('colours'), {})
 })
 
+t.test('a model whose folder cannot be read takes nothing from other models', async t => {
+  const { registry, models } = open(t)
+  await registry.register('colours', await trained(t, 'a'), ADA)
+  await symlink('shades', join(models, 'shades')) // leads nowhere but to itself
+  t.same((await registry.models()).toSorted(), ['colours', 'shades'])
+  t.same(await registry.versions('shades'), [])
+  t.match(await registry.broken('shades'), [{ version: '*', reason: /ELOOP/ }])
+  await refused(t, registry.get('shades', '1'), 'missing_file', /shades\/1: .*ELOOP/)
+})
+
 t.test(
   'a version whose folder was taken away is said to be gone, also where an alias leads to it',
   async t => {
