@@ -1,7 +1,7 @@
-import { parse } from 'yaml'
 import type { z } from 'zod'
 import { WeirError } from '../contract/errors.ts'
 import { describeIssues } from '../lib/parse.ts'
+import { readYaml } from '../lib/yaml.ts'
 
 /** Settings as somebody wrote them, and with their defaults. */
 export interface ParsedSettings<Settings> {
@@ -15,16 +15,10 @@ export function parseSettings<Schema extends z.ZodType>(
   text: string,
   file: string,
 ): ParsedSettings<z.infer<Schema>> {
-  const source = parseYaml(text, file) ?? {}
+  const read = readYaml(text)
+  if ('problem' in read) throw new WeirError('invalid_setting', `${file} is not YAML: ${read.problem}`)
+  const source = read.value ?? {}
   const parsed = schema.safeParse(source)
   if (parsed.success) return { source, settings: parsed.data }
   throw new WeirError('invalid_setting', `${file}: ${describeIssues(parsed.error)}`)
-}
-
-function parseYaml(text: string, file: string): unknown {
-  try {
-    return parse(text)
-  } catch (cause) {
-    throw new WeirError('invalid_setting', `${file} is not YAML`, { cause })
-  }
 }

@@ -179,7 +179,7 @@ t.test('the file is checked; what is unknown or contradictory is refused by name
     'watch: { routes: { food11: { interval: 5s } } }',
     /unknown setting "watch\.routes\.food11\.interval"/,
   )
-  refused('receivers: [', /^alerts\.yaml is not YAML$/)
+  refused('receivers: [', /^alerts\.yaml is not YAML: .* end with a \] at line 1, column 13$/)
   t.same(parseAlertsConfig('', 'alerts.yaml'), { receivers: [] })
 
   const dir = await mkdtemp(join(tmpdir(), 'weir-'))

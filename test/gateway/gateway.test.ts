@@ -201,7 +201,7 @@ test('what cannot start says why in a sentence and exits with 1', async t => {
   const cases: [string[], RegExp][] = [
     [['--config', file('good.yaml'), '--port', port], new RegExp(`port ${port} .*taken`)],
     [['--config', file('bad.yaml')], /unknown setting.*wieghts/],
-    [['--config', file('broken.yaml')], /not YAML/],
+    [['--config', file('broken.yaml')], /not YAML: .* at line \d+, column \d+\n$/],
     [['--config', file('none.yaml')], /none\.yaml does not exist/],
     [['--config', file('good.yaml'), '--prot', '1'], /--prot/],
     [['--config', file('good.yaml'), '--port', 'many'], /--port must be a port/],
