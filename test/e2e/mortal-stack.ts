@@ -112,6 +112,8 @@ export async function startMortalStack(t: Test, by: MortalBy = 'pipeline') {
     gateway: gateway.client,
     state: join(dir, 'controller'),
     models: join(models, MODEL),
+    /** Nobody sends photos any more; returns how they fared. */
+    stopUsers: async () => load.stop(),
     /** Version 1, as it stands in production. */
     production,
     /** Every request had an answer, every record of the audit is as it was written, and each death was one that is listed. */
