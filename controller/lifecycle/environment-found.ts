@@ -1,5 +1,6 @@
 import type { PolicyView } from '../../client/gateway.ts'
 import { createServingClient } from '../../client/serving.ts'
+import type { Log } from '../../lib/log.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { RolloutStore } from '../rollouts/rollout-store.ts'
 import type { Runtime } from '../runtime/runtime.ts'
@@ -16,6 +17,7 @@ interface FinderOptions {
   readonly registry: Pick<Registry, 'get'>
   /** The public route. */
   readonly route: string
+  readonly log: Log
 }
 
 /** What the public route leads to by somebody else's doing. */
@@ -25,7 +27,7 @@ export const NO_OTHERS: Others = { found: null, held: null, gone: null }
 export const UNKNOWN_OTHERS: Others = { ...NO_OTHERS, held: undefined }
 
 /** Finds what somebody else led the public route to: a rollout that promoted, an operator, or what was there at the beginning. */
-export function createFinder({ environments, rollouts, runtime, registry, route }: FinderOptions) {
+export function createFinder({ environments, rollouts, runtime, registry, route, log }: FinderOptions) {
   const isRolloutUnderWay = () => rollouts.active().some(rollout => rollout.route === route)
 
   return async (state: EnvironmentState, { policy }: PolicyView): Promise<Others> => {
@@ -78,7 +80,13 @@ export function createFinder({ environments, rollouts, runtime, registry, route 
   async function follow(state: EnvironmentState, placement: Placement): Promise<Others> {
     const { version, digest } = placement
     const as = await registeredAs(registry, state.model, version)
-    if (as === undefined) return UNKNOWN_OTHERS
+    if (as === undefined) {
+      log.warn(
+        { environment: state.name, version, digest },
+        'not followed until the registry says what that is',
+      )
+      return UNKNOWN_OTHERS
+    }
     const why = whyNotRegistered(placement, as)
     if (why === null) return { ...NO_OTHERS, found: { placement, ...whyThere(state, placement) } }
     const lead = state.name === 'production' ? 'the public route leads to' : 'the public candidate is'
