@@ -12,11 +12,13 @@ export interface ChildOptions {
   readonly logFile: string
   readonly env?: Readonly<Record<string, string>>
   readonly onRestart: (message: string) => void
-  /** It ended too often in a row: there is no point in going on. */
+  /** It refused to start or ended too often in a row before everything was up: there is no point in going on. */
   readonly onGiveUp: (message: string) => void
 }
 
 export interface SupervisedChild {
+  /** Others serve users from now on: it is never given up again, which would take those along. */
+  keepTrying(): void
   stop(): Promise<void>
 }
 
@@ -26,6 +28,7 @@ const STARTED_MS = 3000
 /** A child that ran this long has started well; earlier deaths are forgotten. */
 const STEADY_MS = 60_000
 const STOP_LIMIT_MS = 30_000
+const MAX_DELAY_MS = 10_000
 const MAX_COMPLAINT_CHARS = 1000
 
 /**
@@ -35,6 +38,7 @@ const MAX_COMPLAINT_CHARS = 1000
 export function superviseChild(options: ChildOptions): SupervisedChild {
   let restarts = 0
   let stopping = false
+  let mayGiveUp = true
   let restartTimer: NodeJS.Timeout | undefined
   let child = start()
 
@@ -60,17 +64,20 @@ export function superviseChild(options: ChildOptions): SupervisedChild {
     const why = await lastComplaint(options.logFile)
     const message = `${options.name} ended (${how})${why === '' ? '' : `: ${why}`}`
     const refusedToStart = how === REFUSED_EXIT_CODE || (typeof how === 'number' && ranMs < STARTED_MS)
-    if (refusedToStart || restarts > MAX_RESTARTS) return options.onGiveUp(message)
+    if (mayGiveUp && (refusedToStart || restarts > MAX_RESTARTS)) return options.onGiveUp(message)
     options.onRestart(`${message}; starting it again`)
     restartTimer = setTimeout(
       () => {
         child = start()
       },
-      200 * 2 ** restarts,
+      Math.min(200 * 2 ** restarts, MAX_DELAY_MS),
     )
   }
 
   return {
+    keepTrying() {
+      mayGiveUp = false
+    },
     async stop() {
       stopping = true
       clearTimeout(restartTimer)

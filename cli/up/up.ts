@@ -44,6 +44,7 @@ export async function startUp(options: UpOptions): Promise<void> {
   stopInOrder(children)
   const gateway = createGatewayClient({ baseUrl: operatorUrl(options) })
   const versions = await showProgress({ gateway, route: options.model, logDir: join(stateDir, 'logs'), say })
+  for (const child of children) child.keepTrying()
   const { policy } = await gateway.route(options.model)
   say(await welcome({ options, versions, weights: policy.weights }))
 }
