@@ -26,7 +26,7 @@ export function createRouteGuard(options: GuardOptions) {
   function requireNoRollout(name: EnvironmentName): void {
     const rollout = rolloutInWay(options, name)
     if (rollout === undefined) return
-    const why = `rollout "${rollout.name}" is under way on route ${route}; abort it first`
+    const why = `rollout "${rollout.name}" is under way on route ${route}; abort it first: weir rollout abort ${rollout.name}`
     throw new WeirError('conflict', why)
   }
 

@@ -98,13 +98,14 @@ export function createRolloutService(options: RolloutServiceOptions) {
     const other = rollouts.active().find(rollout => rollout.route === route)
     if (other === undefined) return undefined
     const underWay = `rollout "${other.name}" is under way on route ${route}`
+    const abortFirst = `abort it first (weir rollout abort ${other.name})`
     if (!supersede)
-      throw new WeirError('conflict', `${underWay}; abort it first, or ask with supersede: true`)
+      throw new WeirError('conflict', `${underWay}; ${abortFirst}, or ask with supersede (--supersede)`)
     const { phase } = other.state
     if (isReplaced(other.state))
       throw new WeirError(
         'conflict',
-        `${underWay} and has taken the places of stable's processes; abort it first`,
+        `${underWay} and has taken the places of stable's processes; ${abortFirst}`,
       )
     if (phase === 'Pending' || isJudged(other.state)) return other
     throw new WeirError('conflict', `${underWay} and already ${phase}; wait for its end`)
@@ -131,7 +132,7 @@ export function createRolloutService(options: RolloutServiceOptions) {
   function act(name: string, verb: Verb, { actor, reason, ifMatch }: VerbRequest): StoredRollout {
     const rollout = getAt(name, ifMatch)
     options.requireMayAct?.(rollout, verb, actor)
-    const state = applyVerb(verb, rollout.state, { spec: rollout.file.spec, now: clock.now(), actor })
+    const state = applyVerb(verb, rollout.state, { spec: rollout.file.spec, now: clock.now(), actor, reason })
     store.transaction(() => {
       rollouts.save(name, state)
       record(name, actor, verb, reason ?? state.message)

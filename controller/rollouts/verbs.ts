@@ -13,12 +13,13 @@ interface VerbContext {
   readonly spec: RolloutSpec
   readonly now: number
   readonly actor: string
+  readonly reason?: string | undefined
 }
 
 /** What an operator's verb makes of a rollout. Throws `conflict` where the verb has no meaning. Pure. */
 export function applyVerb(verb: Verb, state: RolloutState, context: VerbContext): RolloutState {
   if (isOver(state)) throw new WeirError('conflict', `the rollout is over (${state.phase})`)
-  const { now, actor, spec } = context
+  const { now, actor, spec, reason } = context
   switch (verb) {
     case 'abort':
     case 'reject':
@@ -27,7 +28,7 @@ export function applyVerb(verb: Verb, state: RolloutState, context: VerbContext)
         : withdraw(
             state,
             'operator',
-            `${verb === 'abort' ? 'aborted' : 'rejected'} by ${actor}${warned(state)}`,
+            `${verb === 'abort' ? 'aborted' : 'rejected'} by ${actor}${warned(state)}${reason === undefined ? '' : `: ${reason}`}`,
             now,
           )
     case 'pause':

@@ -106,13 +106,13 @@ t.test('what a person is waited for is said with the verb that goes on', async t
   await pass(world, control, { name, seconds: 10, requestsPerSecond: 20 })
   const { sentences } = await control.client.explain(name)
   t.match(sentences[0], `waiting for an approval: weir rollout approve ${name} goes on`)
-  await control.client.act(name, 'abort')
+  await control.client.act(name, 'abort', { reason: 'users complain' })
   t.match(
     (await control.client.explain(name)).sentences[0],
-    /aborted by ada: waiting until every gateway worker/,
+    /aborted by ada: users complain: waiting until every gateway worker/,
   )
   await pass(world, control, { name, seconds: 2, requestsPerSecond: 20 })
-  t.match((await control.client.explain(name)).sentences[0], /^Aborted: aborted by ada$/)
+  t.match((await control.client.explain(name)).sentences[0], /^Aborted: aborted by ada: users complain$/)
 })
 
 t.test('a controller that was replaced goes on explaining from what it stored', async t => {

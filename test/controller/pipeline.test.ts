@@ -50,6 +50,7 @@ t.test('a version goes to production step by step, also if the controller dies a
     2,
     'one in staging, one in canary',
   )
+  t.match(stepOf(control, id, 'rollout'), { message: 'it went as far as it goes without a person' })
   const told = control.audit.list({ subject: `pipeline/${id}` }).map(({ action }) => action)
   for (const { name: step } of view.steps)
     t.equal(told.filter(action => action === `${step} passed`).length, 1, step)

@@ -11,7 +11,8 @@ t.test('a second rollout on a route is refused, and supersedes the first when as
   t.match(world.gateway.policy(), { weights: { candidate: 50 }, mirror: { percent: 20 } })
   await t.rejects(control.client.startRollout(rolloutOf()), {
     code: 'conflict',
-    message: /"food11-v2" is under way on route food11; abort it first, or ask with supersede/,
+    message:
+      /"food11-v2" is under way on route food11; abort it first \(weir rollout abort food11-v2\), or ask with supersede \(--supersede\)$/,
   })
 
   const second = await control.client.startRollout(rolloutOf({ supersede: true }))
