@@ -2,6 +2,10 @@ import { ENDED_PHASES, type PipelineView } from '../../contract/pipeline.ts'
 import type { ModelVersionView } from '../../contract/registry.ts'
 import { inOneLine } from './one-line.ts'
 
+/** A registration is seen by the pipeline a moment later: its run has no name yet. */
+export const HOW_TO_FOLLOW =
+  '  its run and how it goes: npx weir pipeline list; step by step: npx weir pipeline show RUN --watch'
+
 type Run = Pick<PipelineView, 'id' | 'model' | 'modelVersion' | 'phase'>
 
 /** What is so, and what to do, where a scenario's content is a version already: a pipeline takes each content once. */

@@ -19,10 +19,12 @@ export async function welcome({ options, versions, weights }: WelcomeFacts): Pro
   const toGateway = flags({ gateway: [host, operatorPort, '8081'] })
   const toController = flags({ controller: [host, controllerPort, '8090'] })
   const toPublic = flags({ url: [host, port, '8080'] })
-  const variants = Object.entries(weights).map(
-    ([variant, weight]) =>
-      `${variant} is version ${versions[variant] ?? '?'} with ${weight} % of the traffic`,
-  )
+  const variants = Object.entries(weights).map(([variant, weight]) => {
+    const version = versions[variant]
+    return version === undefined
+      ? `${variant} runs no version`
+      : `${variant} is version ${version} with ${weight} % of the traffic`
+  })
   return `
 Weir is up. ${model}: ${variants.join(', ')}.
 

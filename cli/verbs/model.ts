@@ -9,9 +9,11 @@ import {
 } from '../../contract/registry.ts'
 import { describeIssues } from '../../lib/parse.ts'
 import { connectController, print, printJson, withConnection, type ConnectOptions } from '../connect.ts'
+import { HOW_TO_FOLLOW } from '../render/known-version.ts'
 import { describeVersion } from '../render/model.ts'
 import { inOneLine } from '../render/one-line.ts'
 import { table } from '../render/table.ts'
+import { runsOf } from '../runs.ts'
 import { readVersionFiles } from '../version-files.ts'
 
 interface RegisterOptions extends ConnectOptions {
@@ -51,9 +53,10 @@ async function register(folder: string, options: RegisterOptions): Promise<void>
   const version = await client.registerVersion(options.name ?? name, files, options.version)
   if (options.json) return printJson(version)
   const { model, version: number, digest, aliases, created, failed } = version
-  const said = created ? 'registered' : 'is this content already, nothing was registered'
+  const said = created ? 'registered' : 'has this content already, no version was added'
   print(`${model}/${number}: ${said}; aliases: ${aliases.join(', ') || 'none'} (${digest})`)
   if (failed !== null) print(`it failed: ${inOneLine(failed)}`)
+  if (created && (await runsOf(client)) !== undefined) print(HOW_TO_FOLLOW)
 }
 
 async function list(model: string | undefined, options: ConnectOptions): Promise<void> {

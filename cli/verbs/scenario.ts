@@ -2,13 +2,12 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Command } from 'commander'
-import type { ControllerClient } from '../../client/controller.ts'
 import { WeirError } from '../../contract/errors.ts'
-import type { PipelineView } from '../../contract/pipeline.ts'
 import { parseNumber } from '../assignments.ts'
 import { connectController, print, printJson, withConnection, type ConnectOptions } from '../connect.ts'
-import { describeKnown } from '../render/known-version.ts'
+import { describeKnown, HOW_TO_FOLLOW } from '../render/known-version.ts'
 import { table } from '../render/table.ts'
+import { runsOf } from '../runs.ts'
 import { SCENARIOS, type Scenario } from '../scenario/scenarios.ts'
 import { readBase, writeVersion, type BaseVersion, type VersionContent } from '../scenario/version-content.ts'
 import { readVersionFiles } from '../version-files.ts'
@@ -84,21 +83,15 @@ async function register(chosen: Chosen, options: Options): Promise<void> {
     const client = connectController(options)
     const registered = await client.registerVersion(name, files)
     if (options.json) return printJson({ scenario: chosen.name, ...registered })
-    if (!registered.created) return print(describeKnown(registered, await runsOf(client)))
+    const runs = await runsOf(client)
+    if (!registered.created) return print(describeKnown(registered, runs ?? []))
     const { model, version, digest } = registered
     const { shows, stoppedAt } = chosen.scenario
     print(`${model}/${version} (${digest}): ${shows}\nits pipeline should stop at the gate ${stoppedAt}`)
+    if (runs !== undefined) print(HOW_TO_FOLLOW)
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
-}
-
-/** None where the controller keeps no environments. */
-async function runsOf(client: ControllerClient): Promise<PipelineView[]> {
-  return client.pipelines().catch((error: unknown) => {
-    if (error instanceof WeirError && error.statusCode === 404) return []
-    throw error
-  })
 }
 
 function build({ name, scenario, base }: Chosen, folder: string, options: Options): Promise<string> {

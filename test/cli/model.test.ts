@@ -3,6 +3,7 @@ import { cp, mkdir, rm, symlink, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { readVersionFiles } from '../../cli/version-files.ts'
+import { json, listen } from '../controller/small-gateway.ts'
 import { startRegistryApi } from '../controller/registry-server.ts'
 import { temporary, trained } from '../controller/registry-suite.ts'
 import { writeCustomFolder } from '../serving/custom-folder.ts'
@@ -31,10 +32,24 @@ t.test('a version is registered, listed and shown; the same content again is sai
   t.match(await weir(url, 'list', 'colours'), { stdout: /^1 +development +\d{4}-.* sha256:[0-9a-f]{12}$/m })
   t.match(await weir(url, 'show', 'colours/1'), { stdout: new RegExp(`^ {2}digest +${digest}$`, 'm') })
   t.match(await weir(url, 'register', folder), {
-    stdout: /^colours\/1: is this content already, nothing was registered; aliases: development/,
+    stdout: /^colours\/1: has this content already, no version was added; aliases: development/,
   })
   await registry.markFailed('colours', '1', { actor: 'pipeline', reason: 'slow\nas ever' })
   t.match(await weir(url, 'register', folder), { stdout: /\nit failed: slow\\nas ever\n$/ })
+})
+
+t.test('where registrations start a pipeline, it is said how to follow its run', async t => {
+  const registered = { model: 'colours', version: '3', digest: `sha256:${'0'.repeat(64)}`, aliases: [] }
+  const url = await listen(t, (request, response) => {
+    request.resume()
+    if (request.url === '/v1/pipelines') return json(response, { items: [] })
+    response.statusCode = 201
+    json(response, { ...registered, registeredAt: null, registeredBy: null, failed: null })
+  })
+  t.match(await weir(url, 'register', await trained(t, 'a')), {
+    code: 0,
+    stdout: /^colours\/3: registered; .*\n.*weir pipeline list; .*weir pipeline show RUN --watch\n$/,
+  })
 })
 
 t.test('a folder that cannot be used is listed with why, and hides no other', async t => {

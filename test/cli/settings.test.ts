@@ -94,6 +94,8 @@ t.test('the welcome tells verbs where to look, where that is not the usual place
     text,
     /npx weir status --gateway http:\/\/127\.0\.0\.1:1081 --controller http:\/\/127\.0\.0\.1:1090\n/,
   )
+  const alone = await welcome({ options, ...facts, versions: { stable: '1' } })
+  t.match(alone, /stable is version 1 with 100 % of the traffic, candidate runs no version\.\n/)
   t.match(text, /candidate=20 --gateway http:\/\/127\.0\.0\.1:1081\n/)
   t.match(text, /--duration 150s --url http:\/\/127\.0\.0\.1:1080 &/)
   t.match(text, /--wait --controller http:\/\/127\.0\.0\.1:1090\n/)
