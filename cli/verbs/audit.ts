@@ -1,4 +1,6 @@
 import type { Command } from 'commander'
+import { z } from 'zod'
+import type { AuditRecord } from '../../client/controller.ts'
 import { connectController, print, printJson, withConnection, type ConnectOptions } from '../connect.ts'
 import { table } from '../render/table.ts'
 
@@ -21,9 +23,17 @@ async function list(options: ConnectOptions & { subject?: string; limit: string 
   print(
     table(
       ['SEQ', 'AT', 'ACTOR', 'ACTION', 'SUBJECT', 'REASON'],
-      items.map(r => [r.seq, r.at, r.actor, r.action, r.subject, r.reason]),
+      items.map(r => [r.seq, r.at, r.actor, actionOf(r), r.subject, r.reason]),
     ),
   )
+}
+
+const aliasMoved = z.object({ alias: z.string(), after: z.string().nullable() })
+
+/** A version has several aliases: the subject alone does not say which of them was moved, or where to. */
+function actionOf({ action, evidence }: AuditRecord): string {
+  const moved = aliasMoved.safeParse(evidence)
+  return moved.success ? `${action} ${moved.data.alias} → ${moved.data.after ?? 'none'}` : action
 }
 
 async function verify(options: ConnectOptions & { head?: string }): Promise<void> {

@@ -112,7 +112,7 @@ async function show(begun: EnvironmentView, options: ConnectOptions & { wait: bo
   const revision = begun.deploying?.revision
   while (options.wait && environment.deploying?.revision === revision && revision !== undefined) {
     await new Promise(resolve => setTimeout(resolve, FOLLOW_EVERY_MS))
-    environment = await controller.environment(begun.name)
+    environment = await patiently(() => controller.environment(begun.name))
   }
   if (options.json) printJson(environment)
   else print(environmentLine(environment))
