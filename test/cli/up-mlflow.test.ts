@@ -31,7 +31,7 @@ async function up(t: Test, env: Readonly<Record<string, string>>, ...args: strin
   const state = await mkdtemp(join(tmpdir(), 'weir-'))
   t.teardown(() => rm(state, { recursive: true, force: true }))
   const ports: string[] = []
-  let next = 25_000 + (process.pid % 500) * 20
+  let next = 27_000 + (process.pid % 250) * 20 // below those that the system gives away meanwhile
   for (const name of ['port', 'operator-port', 'controller-port', 'staging-port', 'canary-port']) {
     next = await freePort('127.0.0.1', next)
     ports.push(`--${name}`, String(next++))
