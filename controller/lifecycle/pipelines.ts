@@ -56,6 +56,14 @@ export function createPipelines(options: PipelinesOptions) {
     throw new WeirError('precondition_failed', `the run is at version ${stored.version}, not ${ifMatch}`)
   }
 
+  /** A run that waits says for which: that one may wait for a person. */
+  function shown(stored: StoredRun): PipelineView {
+    const view = pipelineView(stored)
+    if (view.phase !== 'Queued') return view
+    const before = runs.active().find(({ run }) => run.phase !== 'Queued')?.run.id
+    return before === undefined ? view : { ...view, message: `${view.message}: ${before} is under way` }
+  }
+
   /** Looks up what a run needs and returns what starts it, in one commit. */
   async function prepareStart(
     asked: { readonly model: string; readonly version: string },
@@ -74,7 +82,7 @@ export function createPipelines(options: PipelinesOptions) {
         })
       const run = starter.start({ found, trigger: 'manual', startedBy: actor }, source)
       nudge()
-      return pipelineView(get(run.id))
+      return shown(get(run.id))
     }
   }
 
@@ -91,7 +99,7 @@ export function createPipelines(options: PipelinesOptions) {
       record(id, by, approved ? 'approve' : 'reject', reason ?? `asked by ${actor}`)
     })
     nudge()
-    return pipelineView(get(id))
+    return shown(get(id))
   }
 
   /** A named person wants nothing more of a run; asked again, it changes nothing. */
@@ -109,12 +117,12 @@ export function createPipelines(options: PipelinesOptions) {
       if (after.phase === 'Cancelled') record(id, ACTOR, 'cancelled', after.message)
     })
     nudge()
-    return pipelineView(get(id))
+    return shown(get(id))
   }
 
   return {
-    list: () => runs.list().map(pipelineView),
-    view: (id: string) => pipelineView(get(id)),
+    list: () => runs.list().map(shown),
+    view: (id: string) => shown(get(id)),
     prepareStart,
     judge,
     cancel: cancelRun,

@@ -148,7 +148,9 @@ t.test('runs of a model take turns', async t => {
   const first = await run(control, '2')
   const second = await run(control, '3')
   await control.until('the first one’s rollout', () => control.rollouts.list().length === 1)
-  t.match(control.pipelines.view(second), { phase: 'Queued' })
+  const waits = { phase: 'Queued', message: `waiting for its turn: ${first} is under way` }
+  t.match(control.pipelines.view(second), waits)
+  t.match(control.pipelines.list()[0], waits)
   control.lead(control.rollouts.list()[0]?.name ?? '', { phase: 'RolledBack', message: 'e 123', endedAt: 1 })
   await control.until('its end', () => control.pipelines.view(first).endedAt !== null)
   await control.look()
