@@ -46,14 +46,14 @@ export function revert(
   }
   if (work !== null || current?.revision !== revision)
     return { result: 'superseded', state, outcomes: failures }
-  const good = lastGood(history, failed)
+  const good = tell ? lastGood(history, failed) : lastGoodBefore(history, revision)
   if (good === undefined) {
     const message = `stopping: ${reason}; there is no version to return to`
     const closing = {
       kind: 'close' as const,
       revision,
       actor,
-      reason: `${reason}; nothing was there before it`,
+      reason: `${reason}; nothing that was seen good was there before it`,
     }
     return { result: 'stopping', state: { ...state, work: closing, message }, outcomes: failures }
   }
@@ -96,6 +96,13 @@ export function lastGood(
     .find(entry => isGood(entry) && entry.digest !== than.digest)
 }
 
+/** Also of the same content: a deployment that nothing is held against may have been one more of what was good. */
+function lastGoodBefore(history: readonly HistoryEntry[], revision: number): HistoryEntry | undefined {
+  return history
+    .filter(entry => isGood(entry) && entry.revision < revision)
+    .toSorted((a, b) => b.revision - a.revision)[0]
+}
+
 interface AgainOptions {
   readonly how: 'rollback' | 'revert'
   readonly actor: string
@@ -103,15 +110,17 @@ interface AgainOptions {
   readonly now: number
 }
 
-/** The processes that are still warm take over at once; otherwise the version is started again, under a new name. */
+/** Processes that are still warm, or run the same content, take over at once; otherwise it is started again, under a new name. */
 export function deployAgain(state: EnvironmentState, entry: HistoryEntry, options: AgainOptions): Decided {
   const { version, digest } = entry
-  const warm = state.warm.find(({ revision }) => revision === entry.revision)
+  const { current } = state
+  const same = current?.digest === digest ? { deployment: current.deployment, endpoints: [] } : undefined
+  const ready = state.warm.find(({ revision }) => revision === entry.revision) ?? same
   const target: Placement = {
     version,
     digest,
-    deployment: warm?.deployment ?? null,
-    endpoints: warm?.endpoints ?? [],
+    deployment: ready?.deployment ?? null,
+    endpoints: ready?.endpoints ?? [],
   }
   const good = `was seen good before: ${entry.goodBy ?? `revision ${entry.revision}`}`
   return begin(state, { ...options, target, good })

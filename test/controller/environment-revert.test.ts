@@ -40,6 +40,22 @@ async function begun(t: Test) {
   return { world, lifecycle }
 }
 
+t.test('a deployment of the same version that is taken back without blame leaves what was good', async t => {
+  const { world, lifecycle } = await begun(t)
+  await provenInStaging(lifecycle, '2')
+  const again = { to: 'staging', from: 'development', version: '2', again: true, actor: 'ada' } as const
+  const begin = await lifecycle.environments.preparePromote({ ...again, force: false, reason: undefined })
+  begin()
+  const revision = (await lifecycle.settle('staging')).current?.revision ?? 0
+  const order = { actor: 'controller', reason: 'only a rehearsal', revision, tell: false }
+  t.equal(lifecycle.environments.revert('staging', order), 'reverting')
+  const view = await lifecycle.settle('staging')
+  t.match(view, { current: { version: '2', good: true }, health: 'healthy' })
+  t.equal(world.runtime.list().filter(({ version }) => version === '2').length, 1, 'nothing had to start')
+  t.match(await lifecycle.registry.aliases('food11'), { staging: '2' })
+  t.match(await lifecycle.registry.get('food11', '2'), { failed: null })
+})
+
 t.test('a revert returns to the last version that was seen good, not to the number below', async t => {
   const { lifecycle } = await begun(t)
   await provenInStaging(lifecycle, '1')
@@ -89,7 +105,7 @@ t.test('the first version of all has nothing to return to: the environment stops
   t.match(view, {
     current: null,
     health: 'stopped',
-    message: /stopped: load: p95 .* nothing was there before it/,
+    message: /stopped: load: p95 .* nothing that was seen good was there before it/,
   })
   t.match(world.gateway.policy('food11-staging'), { weights: { staging: 0 } }, 'its route is closed')
   t.same(
