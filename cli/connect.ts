@@ -9,6 +9,7 @@ export interface ConnectOptions {
   readonly gateway: string
   readonly controller: string
   readonly json: boolean
+  readonly as?: string
 }
 
 export function withConnection(command: Command): Command {
@@ -30,10 +31,15 @@ export function connectGateway({ gateway }: ConnectOptions): GatewayClient {
   return createGatewayClient({ baseUrl: requireUrl(gateway, '--gateway or WEIR_GATEWAY') })
 }
 
-/** What the operator does is recorded under the name of the system's user. */
-export function connectController({ controller }: ConnectOptions): ControllerClient {
+/** For verbs that approvers may be asked for. */
+export function withPerson(command: Command): Command {
+  return command.option('--as <name>', "the person whose decision it is (default: the system's user)")
+}
+
+/** What the operator does is recorded under the name that is given, or of the system's user. */
+export function connectController({ controller, as }: ConnectOptions): ControllerClient {
   const baseUrl = requireUrl(controller, '--controller or WEIR_CONTROLLER')
-  return createControllerClient({ baseUrl, actor: userInfo().username })
+  return createControllerClient({ baseUrl, actor: as ?? userInfo().username })
 }
 
 /** Throws, naming the setting that is to be changed. */

@@ -7,7 +7,14 @@ import {
   type Source,
 } from '../../contract/environment.ts'
 import { WeirError } from '../../contract/errors.ts'
-import { connectController, print, printJson, withConnection, type ConnectOptions } from '../connect.ts'
+import {
+  connectController,
+  print,
+  printJson,
+  withConnection,
+  withPerson,
+  type ConnectOptions,
+} from '../connect.ts'
 import { patiently } from '../patiently.ts'
 import { describeEnvironments, environmentLine, gateLine, gatesLine } from '../render/environment.ts'
 
@@ -42,7 +49,7 @@ export function addEnv(program: Command): void {
       if (options.json) return printJson({ items })
       print(describeEnvironments(items))
     })
-  withConnection(env.command('promote'))
+  withPerson(withConnection(env.command('promote')))
     .description('take a version from one environment to a later one')
     .requiredOption('--from <env>', `where it was proven: ${SOURCES.join(', ')} (development: registered)`)
     .requiredOption('--to <env>', `where it is to run: ${ENVIRONMENTS.join(', ')}`)
@@ -57,7 +64,7 @@ export function addEnv(program: Command): void {
     .option('--reason <text>', 'recorded in the audit')
     .option('--no-wait', 'return as soon as they have begun')
     .action(gates)
-  withConnection(env.command('rollback <env>'))
+  withPerson(withConnection(env.command('rollback <env>')))
     .description('return to the version that was seen good before, at once while it is kept warm')
     .option('--reason <text>', 'recorded in the audit')
     .option('--no-wait', 'return as soon as it has begun')

@@ -1,7 +1,14 @@
 import type { Command } from 'commander'
 import type { ControllerClient } from '../../client/controller.ts'
 import { ENDED_PHASES, type PipelineView } from '../../contract/pipeline.ts'
-import { connectController, print, printJson, withConnection, type ConnectOptions } from '../connect.ts'
+import {
+  connectController,
+  print,
+  printJson,
+  withConnection,
+  withPerson,
+  type ConnectOptions,
+} from '../connect.ts'
 import { patiently } from '../patiently.ts'
 import { createLiveView } from '../render/live.ts'
 import { describePipeline, pipelineTable, stepTable } from '../render/pipeline.ts'
@@ -12,7 +19,6 @@ interface JudgeOptions extends ConnectOptions {
 }
 
 interface CancelOptions extends ConnectOptions {
-  readonly as?: string
   readonly reason: string
 }
 
@@ -45,10 +51,9 @@ export function addPipeline(program: Command): void {
         print(`${id}: ${verb === 'approve' ? 'approved' : 'rejected'} by ${as}`)
       })
   }
-  withConnection(pipeline.command('cancel <id>'))
+  withPerson(withConnection(pipeline.command('cancel <id>')))
     .description('end a run; what it brought to staging and canary goes back, and the version is not marked')
     .requiredOption('--reason <text>', 'recorded in the audit')
-    .option('--as <name>', "the person whose decision it is (default: the system's user)")
     .action(async (id: string, { as, reason, ...options }: CancelOptions) => {
       const after = await connectController(options).cancelPipeline(id, { as, reason })
       if (options.json) return printJson(after)

@@ -5,7 +5,14 @@ import type { Rollout } from '../../client/controller.ts'
 import { WeirError } from '../../contract/errors.ts'
 import { TERMINAL_PHASES } from '../../contract/rollout.ts'
 import { parseAssignments, parseNumber } from '../assignments.ts'
-import { connectController, print, printJson, withConnection, type ConnectOptions } from '../connect.ts'
+import {
+  connectController,
+  print,
+  printJson,
+  withConnection,
+  withPerson,
+  type ConnectOptions,
+} from '../connect.ts'
 import { inOneLine } from '../render/one-line.ts'
 import { describeRollout, rolloutLine } from '../render/rollout.ts'
 import { patiently } from '../patiently.ts'
@@ -63,7 +70,7 @@ export function addRollout(program: Command): void {
     .option('--dir <dir>', 'where to', '.')
     .action(exportHistory)
   for (const [verb, description] of VERBS) {
-    withConnection(rollout.command(`${verb} <name>`))
+    withPerson(withConnection(rollout.command(`${verb} <name>`)))
       .description(description)
       .option('--reason <text>', 'recorded in the audit')
       .action(async (name: string, options: ConnectOptions & { reason?: string }) => {

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import { userInfo } from 'node:os'
 import t from 'tap'
 import type { EnvironmentView } from '../../contract/environment.ts'
 import { json, listen } from '../controller/small-gateway.ts'
@@ -32,6 +33,20 @@ const AFTER: EnvironmentView = {
   version: 9,
 }
 const UNDER_WAY = { version: '1', revision: 5, how: 'rollback', stage: 'switching' } as const
+
+t.test('who decides is the one who is named, and the system’s user otherwise', async t => {
+  const actors: unknown[] = []
+  const url = await listen(t, (request, response) => {
+    request.resume()
+    if (request.method === 'POST') actors.push(request.headers['x-weir-actor'])
+    json(response, AFTER)
+  })
+  const promote = ['promote', '--from', 'canary', '--to', 'production', '--version', '1']
+  t.match(await weir(url, ...promote, '--as', 'grace'), { code: 0 })
+  t.match(await weir(url, 'rollback', 'production', '--as', 'ada'), { code: 0 })
+  t.match(await weir(url, 'rollback', 'production'), { code: 0 })
+  t.same(actors, ['grace', 'ada', userInfo().username])
+})
 
 t.test('a rollback is waited for where the controller restarts meanwhile', async t => {
   let looks = 0
