@@ -81,7 +81,9 @@ export function nextRun(before: Run, seen: PipelineSeen): Run {
 /** What follows a step that did not pass does not run; what the version was deployed to goes back where that is its fault. */
 function fail(run: Run, name: StepName, { status, message }: Conclusion, now: number): Run {
   const steps = run.steps.map(step =>
-    step.status === 'pending' ? { ...step, status: 'skipped' as const, message: `not after ${name}` } : step,
+    step.status === 'pending'
+      ? { ...step, status: 'skipped' as const, message: `${name} did not pass` }
+      : step,
   )
   const why = `${name}: ${message}`
   const stopped = { ...run, steps, message: why }

@@ -79,7 +79,7 @@ t.test('a failing gate returns staging to what was good, and the version is mark
   t.match(await control.registry.get('food11', '3'), { failed: /gates: ours/ })
   t.match(await control.registry.aliases('food11'), { staging: '2', canary: '2', production: '2' })
   t.match(stepOf(control, bad, 'gates'), { status: 'failed', evidence: [{ gate: 'ours', verdict: 'fail' }] })
-  t.match(stepOf(control, bad, 'rollout'), { status: 'skipped', message: 'not after gates' })
+  t.match(stepOf(control, bad, 'rollout'), { status: 'skipped', message: 'gates did not pass' })
   t.equal(control.rollouts.list().length, 1, 'users never saw it')
   await t.rejects(run(control, '3'), { code: 'version_failed', message: /gates: ours/ })
 })
