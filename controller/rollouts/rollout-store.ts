@@ -70,12 +70,16 @@ export function createRolloutStore({ db }: Store): RolloutStore {
     },
     save(name, state) {
       const row = byName.get(name)
-      const moved = row !== undefined && !isDeepStrictEqual(standOf(toRollout(row).state), standOf(state))
+      const moved = row !== undefined && !isDeepStrictEqual(standOf(stateOf(row)), standOf(state))
       update.run(JSON.stringify(state), isOver(state) ? 0 : 1, moved ? 1 : 0, name)
     },
     appendLook: (name, look) => void insertLook.run(name, JSON.stringify(look)),
     looks: name => selectLooks.all(name).map(row => lookSchema.parse(JSON.parse(String(row['look'])))),
   }
+}
+
+function stateOf(row: Record<string, unknown>): RolloutState {
+  return { ...LATER_FIELDS, ...(JSON.parse(String(row['state'])) as RolloutState) }
 }
 
 function toRollout(row: Record<string, unknown>): StoredRollout {
@@ -85,7 +89,7 @@ function toRollout(row: Record<string, unknown>): StoredRollout {
     route: String(row['route']),
     source,
     file: rolloutFile.parse(source),
-    state: { ...LATER_FIELDS, ...(JSON.parse(String(row['state'])) as RolloutState) },
+    state: stateOf(row),
     version: Number(row['version']),
     changes: Number(row['changes']),
   }

@@ -15,22 +15,29 @@ type Test = Parameters<typeof startEnvironmentWorld>[0]
 
 const FAILED = { actor: 'pipeline', reason: 'load: p95 was 2400 ms, not below 2000 ms' }
 
-/** Everything that is asked of the registry is refused while it is away. */
-function mortalRegistry() {
-  let isAway = false
-  const through: Through = dependency =>
+/** A registry of which everything is asked only after `first`. */
+function asksFirst(first: () => Promise<void>): Through {
+  return dependency =>
     'markFailed' in dependency
       ? new Proxy(dependency, {
           get(target, key) {
             const value: unknown = Reflect.get(target, key)
             if (typeof value !== 'function') return value
             return async (...args: unknown[]): Promise<unknown> => {
-              if (isAway) throw new WeirError('registry_unavailable', 'the registry does not answer')
+              await first()
               return value.apply(target, args)
             }
           },
         })
       : dependency
+}
+
+/** Everything that is asked of the registry is refused while it is away. */
+function mortalRegistry() {
+  let isAway = false
+  const through = asksFirst(async () => {
+    if (isAway) throw new WeirError('registry_unavailable', 'the registry does not answer')
+  })
   return { through, goes: () => void (isAway = true), comes: () => void (isAway = false) }
 }
 
@@ -105,20 +112,8 @@ t.test('a registry that hangs keeps nobody with what failed', async t => {
   const world = await startEnvironmentWorld(t)
   let isHanging = false
   const answers = Promise.withResolvers<void>()
-  const lifecycle = startLifecycle(t, world, dependency =>
-    'markFailed' in dependency
-      ? new Proxy(dependency, {
-          get(target, key) {
-            const value: unknown = Reflect.get(target, key)
-            if (typeof value !== 'function') return value
-            return async (...args: unknown[]): Promise<unknown> => {
-              if (isHanging) await answers.promise
-              return value.apply(target, args)
-            }
-          },
-        })
-      : dependency,
-  )
+  const hangs = async () => (isHanging ? answers.promise : undefined)
+  const lifecycle = startLifecycle(t, world, asksFirst(hangs))
   for (const name of ['production', 'staging'] as const) await lifecycle.settle(name)
   const revision = await deploy(lifecycle, '2')
   isHanging = true
